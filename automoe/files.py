@@ -1,0 +1,72 @@
+"""Files that are either whole or absent: written to the side, flushed, then renamed.
+
+What is written aside has a fixed name (`NAME.partial`), so that a killed process leaves at most one
+half-written neighbour, which the next writer takes over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+PARTIAL = ".partial"
+"""Suffix of what is being written and has not been renamed yet."""
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces the file `path` by `content`; a reader sees the old or the new file, never a part of one.
+
+    Raises:
+        OSError: as the file system raises it (`cli` words a full disk for the user).
+    """
+    aside = path.with_name(path.name + PARTIAL)
+    with aside.open("wb") as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
+    _sync_folder(path.parent)
+
+
+def finish_folder(partial: Path, final: Path) -> None:
+    """Renames the finished folder `partial` to `final`, once all it holds is on the disk.
+
+    A folder that stands at `final` already (a damaged one, which the caller decided to replace) is removed.
+    """
+    for file in sorted(partial.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)
+    _sync_folder(final.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON, atomically; keys keep their order."""
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(value: Any, length: int = 12) -> str:
+    """The first `length` hexadecimal digits of the SHA-256 of `value` in canonical JSON (sorted keys)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
