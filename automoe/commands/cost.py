@@ -1,0 +1,95 @@
+"""`automoe cost ARCH.yaml`: the layers of one architecture and what they cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from automoe.cost import costs
+from automoe.space import Architecture, architecture_table, find_architecture, read_architecture
+
+DEFAULT_VOCAB_SIZE = 32_768
+"""The vocabulary of HAT's and AutoMoE's WMT experiments."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the sub-parser `cost`."""
+    parser = subparsers.add_parser("cost", help="FLOPs, parameters and memory of one architecture")
+    parser.add_argument(
+        "architecture",
+        metavar="ARCH.yaml",
+        help="an architecture (ours, JSON, or a sub-transformer of HAT or AutoMoE), or the name of a shipped one",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_cost_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_cost_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that costs depend on beside the architecture."""
+    parser.add_argument(
+        "--vocab-size",
+        type=int,
+        default=DEFAULT_VOCAB_SIZE,
+        metavar="N",
+        help="entries of the shared vocabulary (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--norm",
+        choices=("pre", "post"),
+        default="pre",
+        help="where the layer norms stand; HAT's published numbers are of post (default: %(default)s)",
+    )
+
+
+def cost_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of `costs` that the options say."""
+    return {"vocab_size": args.vocab_size, "pre_norm": args.norm == "pre"}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table of layers and the costs, or JSON; returns the exit status."""
+    arch = read_architecture(find_architecture(args.architecture))
+    options = cost_options(args)
+    if args.json:
+        answer = {
+            "digest": arch.digest,
+            "architecture": arch.to_dict(),
+            "cost_options": options,
+            "costs": costs(arch, **options).to_dict(),
+        }
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+        return 0
+    lines = [f"architecture {arch.digest}", architecture_table(arch), "", *costs_table(arch, options)]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def costs_table(arch: Architecture, options: dict[str, Any]) -> list[str]:
+    """All costs, one a line: exact, and in a unit for people."""
+    cost = costs(arch, **options)
+    norm = "pre-norm" if options["pre_norm"] else "post-norm"
+    rows = [
+        ("FLOPs, budgeted", cost.flops, "matrix products, experts at uniform load"),
+        ("FLOPs as HAT counts", cost.flops_hat, "and elementwise products"),
+        ("FLOPs of the last layer", cost.flops_last_layer, "projection to the vocabulary"),
+        ("FLOPs with last layer", cost.flops_with_last_layer, "budgeted and last layer"),
+        ("parameters", cost.params_total, "all that is stored"),
+        ("  embedding", cost.params_embedding, "one table for source, target and output"),
+        ("  without embedding", cost.params_without_embedding, "as HAT and AutoMoE report"),
+        ("active parameters", cost.params_active, "what one token can meet at most"),
+        ("  without embedding", cost.params_active_without_embedding, "as AutoMoE reports"),
+        ("bytes of memory", cost.memory_bytes, "weights in float32"),
+    ]
+    lines = [f"costs of one pass over 30 source and 30 target tokens, {options['vocab_size']:,} words, {norm}"]
+    lines += [f"{name:<24}{value:>18,}  {_short(value):>8}  {note}" for name, value, note in rows]
+    return lines
+
+
+def _short(value: int) -> str:
+    for factor, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= factor:
+            return f"{value / factor:.2f} {letter}"
+    return str(value)
