@@ -1,0 +1,75 @@
+"""`SearchConfig`, how translations are searched for, and `Hypothesis`, what a search finds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from automoe.decoding.stepper import Int64Array
+from automoe.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How translations are searched for; the same meaning as fairseq-generate's options."""
+
+    beam: int = 5
+    """Hypotheses that are followed, and finished ones that end the search; 1 is greedy (`--beam`)."""
+    length_penalty: float = 1.0
+    """Hypotheses are ranked by score / length ** length_penalty, the end symbol counted (`--lenpen`)."""
+    max_ratio: float = 2.0
+    """With `max_extra`: the longest output, see `limit` (`--max-len-a`)."""
+    max_extra: int = 10
+    """See `limit` (`--max-len-b`)."""
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.beam) or self.beam < 1:
+            raise ConfigError("beam", self.beam, allowed="whole numbers >= 1")
+        if not _is_number(self.length_penalty):
+            raise ConfigError("length_penalty", self.length_penalty, allowed="finite numbers")
+        if not _is_number(self.max_ratio) or self.max_ratio < 0:
+            raise ConfigError("max_ratio", self.max_ratio, allowed=">= 0")
+        if not _is_whole(self.max_extra) or self.max_extra < 1:
+            raise ConfigError("max_extra", self.max_extra, allowed="whole numbers >= 1")
+
+    def limit(self, source_length: int) -> int:
+        """Most tokens of a translation, its end symbol not counted.
+
+        fairseq computes it from the longest source of the batch; here it is the sentence's own length, so
+        that a translation does not depend on its neighbours.
+
+        Args:
+            source_length: tokens of the source, its end symbol included.
+        """
+        return int(self.max_ratio * source_length + self.max_extra)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, read back by `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> SearchConfig:
+        """Reads the JSON form of `to_dict`."""
+        return cls(**form)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hypothesis:
+    """One finished translation, as token ids."""
+
+    tokens: Int64Array
+    """Its tokens, the end symbol last."""
+    score: float
+    """Sum of the natural log probabilities of all tokens."""
+    normalised: float
+    """`score / len(tokens) ** length_penalty`: what hypotheses are ranked by."""
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,61 @@
+"""Backends: what runs a bundle's model. One file each here, `NAME_backend.py`, or an entry point elsewhere.
+
+A backend is a module with a function `open_stepper` of the form `OpenStepper`. Another package adds one with
+the entry point `automoe.backends`: `NAME = "its.module"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, cast
+
+from automoe.bundle import Bundle
+from automoe.decoding.stepper import Stepper
+from automoe.errors import ConfigError, DependencyError, did_you_mean
+
+ENTRY_POINTS = "automoe.backends"
+_SUFFIX = "_backend"
+
+
+class OpenStepper(Protocol):
+    """Loads the model of a bundle whose files were found whole."""
+
+    def __call__(self, bundle: Bundle, *, threads: int) -> Stepper:
+        """Returns the model, ready to translate on `threads` threads.
+
+        Raises:
+            BundleError: the bundle does not hold what this backend needs, or what it holds does not fit together.
+        """
+
+
+def find_backend(name: str) -> OpenStepper:
+    """Finds a backend by name; imports it and nothing of the others.
+
+    Raises:
+        ConfigError: there is no backend of this name.
+        DependencyError: the packages that it needs are not installed.
+    """
+    modules = _backend_modules()
+    if name not in modules:
+        raise ConfigError(
+            "backend", name, "there is no such backend", allowed=", ".join(modules), hint=did_you_mean(name, modules)
+        )
+    try:
+        module = importlib.import_module(modules[name])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("automoe"):
+            raise
+        raise DependencyError(error.name, extra=name) from error
+    return cast(OpenStepper, module.open_stepper)
+
+
+def _backend_modules() -> dict[str, str]:
+    """Module of each backend by name, our own first; another package cannot take their names."""
+    modules = {entry.name: entry.module for entry in entry_points(group=ENTRY_POINTS)}
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if found.name.endswith(_SUFFIX):
+            modules[found.name.removesuffix(_SUFFIX)] = f"{__package__}.{found.name}"
+    return modules

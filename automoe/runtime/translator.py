@@ -1,0 +1,195 @@
+"""`Translator`: sentences in, translations out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from automoe.bundle import MANIFEST_FILE, SEGMENTER_FILE, Bundle, read_bundle
+from automoe.decoding.hypothesis import Hypothesis, SearchConfig
+from automoe.decoding.search import search
+from automoe.decoding.segmenter import Segmented, Segmenter
+from automoe.decoding.stepper import Stepper
+from automoe.decoding.symbols import EOS
+from automoe.errors import AutoMoEError, BundleError, ConfigError
+from automoe.runtime.backend import find_backend
+
+
+class TranslationWarning(UserWarning):
+    """A sentence could not be translated as it stands; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translation:
+    """One translation of a sentence."""
+
+    text: str
+    score: float
+    """Log probability / length ** length_penalty; 0 for the translation of an empty sentence."""
+    tokens: tuple[int, ...]
+    """Token ids, the end symbol last; none for an empty sentence."""
+
+
+_EMPTY = Translation(text="", score=0.0, tokens=())
+
+
+def load(path: str | Path, *, backend: str = "torch", threads: int = 1) -> Translator:
+    """Opens a bundle for translation.
+
+    Args:
+        path: the bundle's folder.
+        backend: what runs the model; see `automoe.runtime.backend`.
+        threads: threads that it may use.
+
+    Raises:
+        BundleError: no bundle, or a damaged one.
+        ConfigError: there is no such backend.
+        DependencyError: a package that is needed is not installed.
+    """
+    if threads < 1:
+        raise ConfigError("threads", threads, allowed=">= 1")
+    open_stepper = find_backend(backend)
+    bundle = read_bundle(path)
+    segmenter = Segmenter.from_file(bundle.path(SEGMENTER_FILE), bundle.manifest.placeholder_pattern)
+    vocab_size = bundle.manifest.model.get("vocab_size")
+    if segmenter.vocab_size != vocab_size:
+        raise BundleError(
+            f"the segmenter has {segmenter.vocab_size} symbols",
+            file=bundle.folder / MANIFEST_FILE,
+            key="model.vocab_size",
+            value=vocab_size,
+            hint="Export the bundle again with the segmenter that the model was trained with",
+        )
+    return Translator(bundle, segmenter, open_stepper(bundle, threads=threads))
+
+
+class Translator:
+    """A loaded bundle. Use `load` to get one; do not share one between threads.
+
+    Args:
+        bundle: the bundle.
+        segmenter: its segmenter.
+        stepper: its model.
+
+    Raises:
+        BundleError: the bundle's decoding defaults are unknown.
+    """
+
+    def __init__(self, bundle: Bundle, segmenter: Segmenter, stepper: Stepper) -> None:
+        self.bundle = bundle
+        self._segmenter, self._stepper = segmenter, stepper
+        self._defaults = _decoding_defaults(bundle)
+
+    def translate(
+        self,
+        sentences: Sequence[str],
+        *,
+        beam: int | None = None,
+        batch_size: int = 32,
+        length_penalty: float | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        on_warning: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
+        """Translates sentences; see `translate_nbest`, of which this is the best text of each."""
+        nbest = self.translate_nbest(
+            sentences,
+            beam=beam,
+            batch_size=batch_size,
+            length_penalty=length_penalty,
+            on_progress=on_progress,
+            on_warning=on_warning,
+        )
+        return [translations[0].text for translations in nbest]
+
+    def translate_nbest(
+        self,
+        sentences: Sequence[str],
+        *,
+        beam: int | None = None,
+        batch_size: int = 32,
+        length_penalty: float | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        on_warning: Callable[[int, str], None] | None = None,
+    ) -> list[list[Translation]]:
+        """Translates sentences and keeps all that the search finished.
+
+        Sentences of like length are translated together, which changes no translation (other than by the
+        rounding of the model's sums).
+
+        Args:
+            sentences: any texts. One of white space alone gives the empty text; one with more tokens than the
+                bundle's `max_source_tokens` is cut there; invalid UTF-8 that was decoded with
+                `surrogateescape` is read as U+FFFD.
+            beam: hypotheses that are followed; by default the bundle's.
+            batch_size: sentences that are translated together.
+            length_penalty: see `SearchConfig`; by default the bundle's.
+            on_progress: called with the number of sentences that have been finished since the last call.
+            on_warning: called with the index of a sentence that was cut or held invalid UTF-8, and what was
+                done; by default `warnings.warn` with a `TranslationWarning`.
+
+        Returns:
+            For each sentence, in order, at least one translation, best first.
+
+        Raises:
+            ConfigError: a number that makes no sense.
+        """
+        if batch_size < 1:
+            raise ConfigError("batch_size", batch_size, allowed=">= 1")
+        config = self._config(beam, length_penalty)
+        sources = [self._segment(index, text, on_warning or _warn) for index, text in enumerate(sentences)]
+        translations = [[_EMPTY] for _ in sources]
+        waiting = [index for index, source in enumerate(sources) if len(source.ids_L) > 1]
+        waiting.sort(key=lambda index: -len(sources[index].ids_L))
+        if on_progress is not None and len(waiting) < len(sources):
+            on_progress(len(sources) - len(waiting))
+        for first in range(0, len(waiting), batch_size):
+            batch = waiting[first : first + batch_size]
+            found = search(self._stepper, [sources[index].ids_L for index in batch], config)
+            for index, hypotheses in zip(batch, found, strict=True):
+                translations[index] = [self._text(hypothesis, sources[index]) for hypothesis in hypotheses]
+            if on_progress is not None:
+                on_progress(len(batch))
+        return translations
+
+    def _config(self, beam: int | None, length_penalty: float | None) -> SearchConfig:
+        config = self._defaults
+        if beam is not None:
+            config = replace(config, beam=beam)
+        return config if length_penalty is None else replace(config, length_penalty=length_penalty)
+
+    def _segment(self, index: int, text: str, warn: Callable[[int, str], None]) -> Segmented:
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            warn(index, "invalid UTF-8 is read as U+FFFD")
+        source = self._segmenter.encode(text)
+        limit = self.bundle.manifest.max_source_tokens
+        if len(source.ids_L) > limit:
+            warn(index, f"{len(source.ids_L)} tokens are cut to the {limit} that this model takes")
+            source = replace(source, ids_L=np.append(source.ids_L[: limit - 1], EOS))
+        return source
+
+    def _text(self, hypothesis: Hypothesis, source: Segmented) -> Translation:
+        tokens = hypothesis.tokens.tolist()
+        return Translation(
+            text=self._segmenter.decode(tokens, source.placeholders),
+            score=hypothesis.normalised,
+            tokens=tuple(tokens),
+        )
+
+
+def _decoding_defaults(bundle: Bundle) -> SearchConfig:
+    try:
+        return SearchConfig.from_dict(bundle.manifest.decoding)
+    except (AutoMoEError, TypeError) as error:
+        raise BundleError(
+            f"holds decoding defaults that this AutoMoE does not know ({error!s})",
+            file=bundle.folder / MANIFEST_FILE,
+            hint=f"Use AutoMoE {bundle.manifest.automoe_version}, which wrote it",
+        ) from error
+
+
+def _warn(index: int, message: str) -> None:
+    warnings.warn(f"sentence {index + 1}: {message}", TranslationWarning, stacklevel=4)

@@ -1,0 +1,201 @@
+"""Translation with a bundle, and the bundles that are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+pytest.importorskip("sentencepiece")
+
+from automoe.bundle import SEGMENTER_FILE, WEIGHTS_FILE  # noqa: E402
+from automoe.decoding import EOS, beam_search  # noqa: E402
+from automoe.decoding.segmenter import Segmenter  # noqa: E402
+from automoe.errors import BundleError, ConfigError  # noqa: E402
+from automoe.nn import TorchStepper  # noqa: E402
+from automoe.runtime import TranslationWarning, Translator, load  # noqa: E402
+from tests.decoding.hash_model import HashModel, HashStepper  # noqa: E402
+from tests.runtime.tiny_bundle import DECODING, SENTENCES, TinyBundle, make_bundle  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> TinyBundle:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def translator(tiny) -> Translator:
+    return load(tiny.bundle.folder)
+
+
+class RecordingStepper(HashStepper):
+    """Keeps the sources that it is given."""
+
+    def start(self, sources, num_candidates):
+        self.seen = [*getattr(self, "seen", []), *sources]
+        super().start(sources, num_candidates)
+
+
+def hash_translator(tiny: TinyBundle, **changes) -> tuple[Translator, RecordingStepper]:
+    """The same bundle around a model that shows what it is given."""
+    segmenter = Segmenter.from_file(tiny.bundle.path(SEGMENTER_FILE))
+    stepper = RecordingStepper(HashModel(segmenter.vocab_size))
+    bundle = dataclasses.replace(tiny.bundle, manifest=dataclasses.replace(tiny.bundle.manifest, **changes))
+    return Translator(bundle, segmenter, stepper), stepper
+
+
+def test_a_bundle_translates_token_for_token_as_the_model_that_it_was_made_of(tiny, translator):
+    segmenter = Segmenter.from_file(tiny.bundle.path(SEGMENTER_FILE))
+    texts = [text for text in SENTENCES if text.strip()]
+    wanted = beam_search(TorchStepper(tiny.transformer), [segmenter.encode(text).ids_L for text in texts], DECODING)
+    found = translator.translate_nbest(texts, batch_size=2)
+    for translations, hypotheses in zip(found, wanted, strict=True):
+        assert [list(t.tokens) for t in translations] == [h.tokens.tolist() for h in hypotheses]
+        assert [t.score for t in translations] == pytest.approx([h.normalised for h in hypotheses], abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+@pytest.mark.parametrize("beam", [1, 4])
+def test_batches_change_nothing(translator, batch_size, beam):
+    whole = translator.translate(SENTENCES, beam=beam, batch_size=32)
+    assert translator.translate(SENTENCES, beam=beam, batch_size=batch_size) == whole
+
+
+def test_lines_keep_their_order(translator):
+    order = random.Random(0).sample(range(len(SENTENCES)), len(SENTENCES))
+    straight = translator.translate(SENTENCES)
+    assert len(set(straight)) > 3, "the sentences must be told apart"
+    assert translator.translate([SENTENCES[i] for i in order]) == [straight[i] for i in order]
+
+
+def test_empty_lines_stay_empty_and_no_others(translator):
+    nbest = translator.translate_nbest(["", " \t", "\ufeff", "cat", "\x00"])
+    assert [bool(translations[0].tokens) for translations in nbest] == [False, False, False, True, False]
+    assert translator.translate(["", " \t", "\x00"]) == ["", "", ""]
+    assert translator.translate([]) == []
+
+
+def test_nbest_is_ranked_and_begins_with_the_translation(translator):
+    nbest = translator.translate_nbest(["the cat sat"], beam=3)[0]
+    assert len(nbest) == 3 and nbest[0].text == translator.translate(["the cat sat"], beam=3)[0]
+    assert [t.score for t in nbest] == sorted((t.score for t in nbest), reverse=True)
+
+
+def test_the_length_penalty_is_that_of_the_call(translator):
+    plain = translator.translate_nbest(["the cat sat"], length_penalty=0.0)[0]
+    other = translator.translate_nbest(["the cat sat"], length_penalty=1.0)[0]
+    same = {t.tokens: t.score for t in plain}
+    assert {t.tokens for t in other} == same.keys()
+    assert [t.score for t in other] == pytest.approx([same[t.tokens] / len(t.tokens) for t in other])
+
+
+def test_progress_counts_every_sentence_once(translator):
+    counts: list[int] = []
+    translator.translate(SENTENCES, batch_size=3, on_progress=counts.append)
+    assert sum(counts) == len(SENTENCES) and len(counts) > 2
+
+
+def test_a_sentence_that_is_too_long_is_cut_and_named(tiny):
+    translator, stepper = hash_translator(tiny, max_source_tokens=6)
+    told: list[tuple[int, str]] = []
+    translator.translate(["cat", "the cat sat on a mat"], on_warning=lambda *warning: told.append(warning))
+    assert [index for index, _ in told] == [1] and "cut to the 6" in told[0][1]
+    assert max(len(ids) for ids in stepper.seen) == 6
+    assert all(ids[-1] == EOS and EOS not in ids[:-1] for ids in stepper.seen)
+
+
+def test_a_sentence_of_just_the_longest_length_is_not_cut(tiny):
+    segmenter = Segmenter.from_file(tiny.bundle.path(SEGMENTER_FILE))
+    ids_L = segmenter.encode("the cat sat").ids_L
+    translator, stepper = hash_translator(tiny, max_source_tokens=len(ids_L))
+    translator.translate(["the cat sat"], on_warning=lambda *warning: pytest.fail(str(warning)))
+    np.testing.assert_array_equal(stepper.seen[0], ids_L)
+
+
+def test_invalid_utf8_is_read_as_the_replacement_character_and_named(tiny):
+    translator, _ = hash_translator(tiny)
+    broken = b"the \xff cat".decode("utf-8", "surrogateescape")
+    with pytest.warns(TranslationWarning, match=r"sentence 2: invalid UTF-8"):
+        found = translator.translate_nbest(["cat", broken])
+    assert found[1] == translator.translate_nbest(["the \ufffd cat"])[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments"),
+    [("beam", {"beam": 0}), ("batch_size", {"batch_size": 0}), ("length_penalty", {"length_penalty": float("inf")})],
+)
+def test_numbers_that_make_no_sense_name_the_key(translator, key, arguments):
+    with pytest.raises(ConfigError) as caught:
+        translator.translate(["cat"], **arguments)
+    assert caught.value.key == key
+
+
+def test_no_threads_are_refused(tiny):
+    with pytest.raises(ConfigError, match="threads"):
+        load(tiny.bundle.folder, threads=0)
+
+
+def changed(tiny: TinyBundle, **changes) -> dict:
+    return {k: v for k, v in (dict(tiny.transformer.state_dict()) | changes).items() if v is not None}
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "problem"),
+    [
+        ("embedding", None, "lacks 1 tensor"),
+        ("encoder_layers.9.x", torch.zeros(2), "1 tensor.* too many"),
+        ("embedding", torch.zeros(3, 32), "wrong shape"),
+        ("decoder_norm.weight", torch.full((24,), torch.nan), "NaN"),
+        ("decoder_norm.weight", torch.full((24,), torch.inf), "infinite"),
+        ("decoder_norm.weight", torch.ones(24, dtype=torch.int64), "floating point"),
+    ],
+)
+def test_weights_that_are_not_the_models_are_refused_and_the_tensor_named(tiny, tmp_path, name, tensor, problem):
+    assert "decoder_norm.weight" in tiny.transformer.state_dict()
+    bad = make_bundle(tmp_path / "bad", weights=changed(tiny, **{name: tensor}))
+    with pytest.raises(BundleError, match=problem) as caught:
+        load(bad.bundle.folder)
+    assert caught.value.key == name and WEIGHTS_FILE in str(caught.value)
+
+
+def test_weights_of_half_precision_translate(tiny, tmp_path):
+    half = {name: tensor.half() for name, tensor in tiny.transformer.state_dict().items()}
+    assert len(load(make_bundle(tmp_path / "half", weights=half).bundle.folder).translate(["cat"])) == 1
+
+
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
+    bad = make_bundle(tmp_path / "bad", weights=b"no tensors at all")
+    with pytest.raises(BundleError, match="no safetensors file"):
+        load(bad.bundle.folder)
+
+
+def test_a_vocabulary_of_another_size_than_the_segmenters_is_refused(tiny, tmp_path):
+    model = dict(tiny.bundle.manifest.model) | {"vocab_size": 999}
+    with pytest.raises(BundleError, match=r"vocab_size=999: the segmenter has"):
+        load(make_bundle(tmp_path / "bad", model=model).bundle.folder)
+
+
+@pytest.mark.parametrize("architecture", [{}, {"encoder": {"dim": 8, "layers": []}, "decoder": {}}])
+def test_an_architecture_that_cannot_be_built_names_the_version_that_can(tmp_path, architecture):
+    with pytest.raises(BundleError, match="describes no model") as caught:
+        load(make_bundle(tmp_path / "bad", architecture=architecture).bundle.folder)
+    assert "which wrote it" in caught.value.hint
+
+
+def test_unknown_decoding_defaults_name_the_version_that_knows_them(tmp_path):
+    with pytest.raises(BundleError, match=r"'temperature'.*which wrote it"):
+        load(make_bundle(tmp_path / "bad", decoding={"temperature": 2.0}).bundle.folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, SEGMENTER_FILE])
+def test_a_flipped_byte_is_refused_before_anything_is_loaded(tmp_path, name):
+    folder = make_bundle(tmp_path / "bad").bundle.folder
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(BundleError, match=f"{name}: is damaged"):
+        load(folder)
