@@ -1,0 +1,60 @@
+"""Corpus BLEU and chrF by sacreBLEU (Post 2018), with the signatures that make them comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from automoe.errors import DataError, DependencyError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One metric of a whole test set."""
+
+    name: str
+    value: float
+    """0 to 100; higher is better."""
+    signature: str
+    """sacreBLEU's signature: version and every setting that changes the number."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.2f} ({self.signature})"
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str = "13a") -> Score:
+    """Corpus BLEU (Papineni et al. 2002) with one reference a sentence.
+
+    Args:
+        hypotheses: translations, as text.
+        references: one for each translation, in the same order.
+        tokenize: sacreBLEU's tokeniser; "zh" and "ja-mecab" suit languages without spaces.
+
+    Raises:
+        DataError: there are no hypotheses, or not as many as references.
+        DependencyError: sacrebleu is not installed.
+    """
+    return _score("BLEU", _sacrebleu().BLEU(tokenize=tokenize), hypotheses, references)
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str], *, word_order: int = 0) -> Score:
+    """Corpus chrF2 (Popović 2015); `word_order=2` gives chrF++. Arguments and errors as for `bleu`."""
+    return _score("chrF" + "+" * word_order, _sacrebleu().CHRF(word_order=word_order), hypotheses, references)
+
+
+def _sacrebleu() -> Any:
+    try:
+        from sacrebleu import metrics
+    except ImportError as error:
+        raise DependencyError("sacrebleu", extra="train") from error
+    return metrics
+
+
+def _score(name: str, metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    if len(hypotheses) != len(references):
+        raise DataError(f"there are {len(hypotheses)} hypotheses for {len(references)} references")
+    if not hypotheses:
+        raise DataError("there are no hypotheses to score")
+    value = metric.corpus_score(list(hypotheses), [list(references)]).score
+    return Score(name=name, value=float(value), signature=metric.get_signature().format())
