@@ -1,0 +1,27 @@
+"""The Transformer in pure PyTorch: elastic layers, experts, attention with a cache."""
+
+from automoe.nn.config import TransformerConfig
+from automoe.nn.cross_entropy import smoothed_cross_entropy
+from automoe.nn.experts import Expert, Routing, dispatch_naive, dispatch_sorted, feed_forward, route
+from automoe.nn.router_losses import balance_loss, router_z_loss
+from automoe.nn.torch_stepper import TorchStepper
+from automoe.nn.transformer import Decoded, DecoderState, Routings, Source, Transformer
+
+__all__ = [
+    "Decoded",
+    "DecoderState",
+    "Expert",
+    "Routing",
+    "Routings",
+    "Source",
+    "TorchStepper",
+    "Transformer",
+    "TransformerConfig",
+    "balance_loss",
+    "dispatch_naive",
+    "dispatch_sorted",
+    "feed_forward",
+    "route",
+    "router_z_loss",
+    "smoothed_cross_entropy",
+]

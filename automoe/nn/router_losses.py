@@ -1,0 +1,32 @@
+"""Auxiliary losses that keep a router healthy; each is per layer and holds for any number of experts.
+
+Shape suffixes: T tokens that are no padding, E experts, K experts per token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from automoe.nn.experts import Routing
+
+
+def balance_loss(routing: Routing) -> Tensor:
+    """Load-balancing loss of one layer (Fedus et al. 2022, equations 4-6), without its coefficient.
+
+    `E * sum_e f_e P_e` with f the share of (token, choice) pairs that expert e received, which carries no
+    gradient, and P the mean router probability. It is 1 when both are uniform and E when all tokens go to
+    one expert with certainty.
+    """
+    num_experts = routing.probs_TE.shape[1]
+    loads_E = routing.loads_E()
+    share_E = loads_E.to(routing.probs_TE.dtype) / loads_E.sum()
+    return num_experts * torch.dot(share_E, routing.probs_TE.mean(dim=0))
+
+
+def router_z_loss(routing: Routing) -> Tensor:
+    """Router z-loss of one layer (Zoph et al. 2022, equation 5), without its coefficient.
+
+    The mean over tokens of the squared log-sum-exp of the router's logits; (ln E)^2 at zero logits.
+    """
+    return routing.logits_TE.logsumexp(dim=1).square().mean()
