@@ -1,0 +1,1 @@
+"""Training with fairseq. `automoe.training.train` runs each training in a process of its own."""

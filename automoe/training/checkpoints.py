@@ -1,0 +1,93 @@
+"""The checkpoints of one training: whole or absent, the newest ones and the best one kept.
+
+fairseq's own saving copies its last checkpoint in place, so that a kill can leave it torn, and keeps the
+best loss in a function attribute. Here both are the business of this folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from automoe.files import PARTIAL
+
+logger = logging.getLogger(__name__)
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Best:
+    """The validation with the lowest loss so far."""
+
+    update: int
+    loss: float
+
+
+class CheckpointFolder:
+    """Saves and restores a fairseq Trainer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def path(self, update: int) -> Path:
+        """The checkpoint that was written after `update` optimiser steps."""
+        return self.folder / f"checkpoint_{update:08d}.pt"
+
+    def save(self, trainer: Any, epoch_iterator: Any, best: Best) -> None:
+        """Writes a checkpoint of the trainer, then removes those that are neither recent nor the best."""
+        path = self.path(trainer.get_num_updates())
+        aside = path.with_name(path.name + PARTIAL)
+        state = {"train_iterator": epoch_iterator.state_dict(), "best": [best.update, best.loss]}
+        trainer.consolidate_optimizer()  # fairseq expects this call before each of the next
+        trainer.save_checkpoint(str(aside), state)
+        with aside.open("rb") as stream:
+            os.fsync(stream.fileno())
+        aside.replace(path)
+        recent = self._all()[-_KEPT:]
+        for old in self._all():
+            if old not in recent and old != self.path(best.update):
+                old.unlink()
+
+    def restore(self, trainer: Any) -> tuple[Any, Best | None]:
+        """Restores the newest checkpoint that can be read, and the place in the data where it was written.
+
+        Returns:
+            fairseq's epoch iterator (at the beginning if there is no checkpoint), and the best so far.
+        """
+        for path in reversed(self._all()):
+            if not _readable(path):
+                logger.warning("%s is damaged; the one before it is used", path)
+                path.unlink()
+                continue
+            extra = trainer.load_checkpoint(str(path))
+            epoch_iterator = trainer.get_train_iterator(extra["train_iterator"]["epoch"])
+            epoch_iterator.load_state_dict(extra["train_iterator"])
+            trainer.lr_step(epoch_iterator.epoch)
+            return epoch_iterator, Best(*extra["best"])
+        epoch_iterator = trainer.get_train_iterator(1)
+        trainer.lr_step(epoch_iterator.epoch)
+        return epoch_iterator, None
+
+    def weights(self, update: int) -> dict[str, torch.Tensor]:
+        """The model's weights in the checkpoint of `update`."""
+        state = torch.load(self.path(update), map_location="cpu", weights_only=True)
+        weights: dict[str, torch.Tensor] = state["model"]
+        return weights
+
+    def _all(self) -> list[Path]:
+        return sorted(self.folder.glob("checkpoint_*.pt"))
+
+
+def _readable(path: Path) -> bool:
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever torch makes of damaged bytes
+        logger.warning("%s: %s", path, error)
+        return False
+    return True

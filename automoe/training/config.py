@@ -1,0 +1,52 @@
+"""`TrainingConfig`: how long, how fast and with which losses a model is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from automoe.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Settings of one training; fairseq's Trainer carries them out."""
+
+    max_updates: int = 3000
+    """Optimiser steps in all."""
+    max_tokens: int = 2048
+    """Tokens per batch, paddings included, on the longer side."""
+    update_freq: int = 1
+    """Batches whose gradients are added up for one step."""
+    lr: float = 2e-3
+    """Peak learning rate, reached after the warm-up."""
+    warmup_updates: int = 400
+    """Linear warm-up; afterwards the rate falls with the inverse square root of the step, or linearly to 0."""
+    lr_decay: str = "inverse_sqrt"
+    """`inverse_sqrt` or `linear` (to 0 at max_updates)."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 clips nothing."""
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.1
+    """Share of the target probability that is spread over the vocabulary."""
+    balance_loss: float = 0.01
+    """Coefficient of the load-balancing loss (Switch: 0.01)."""
+    router_z_loss: float = 0.001
+    """Coefficient of the router z-loss (ST-MoE: 0.001)."""
+    validate_every: int = 250
+    """Steps between validations; each also writes a checkpoint, from which a killed training goes on."""
+    threads: int = 2
+    """PyTorch threads; part of the result, since sums in another order differ in the last bits."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_updates", "max_tokens", "update_freq", "validate_every", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 1")
+        for name in ("warmup_updates", "clip_norm", "weight_decay", "balance_loss", "router_z_loss"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 0")
+        if self.lr <= 0:
+            raise ConfigError("training.lr", self.lr, allowed="> 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError("training.label_smoothing", self.label_smoothing, allowed="0 <= p < 1")
+        if self.lr_decay not in ("inverse_sqrt", "linear"):
+            raise ConfigError("training.lr_decay", self.lr_decay, allowed="inverse_sqrt, linear")

@@ -1,0 +1,39 @@
+"""The record of a training: `training.jsonl`, one line each for training losses and validations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from automoe.files import write_atomically
+
+FILE = "training.jsonl"
+
+
+class TrainingLog:
+    """Appends records; a resumed training first drops what is newer than its checkpoint, and torn lines."""
+
+    def __init__(self, folder: Path, *, resumed_at: int) -> None:
+        self._path = folder / FILE
+        kept = [record for record in read_log(folder) if record["update"] <= resumed_at]
+        write_atomically(self._path, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def write(self, kind: str, update: int, **values: Any) -> None:
+        """Appends one record; `kind` is `train` or `valid`."""
+        with self._path.open("a") as stream:
+            stream.write(json.dumps({"kind": kind, "update": update, **values}) + "\n")
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """All whole records of the training in `folder`, oldest first; none if it never began."""
+    path = folder / FILE
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:  # a kill tore the last line
+            break
+    return records

@@ -1,0 +1,142 @@
+"""The training loop over fairseq's Trainer: batches, losses, validation, checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq import options, utils
+from fairseq.data import iterators
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.logging import metrics
+from fairseq.trainer import Trainer
+
+from automoe.errors import TrainingError
+from automoe.nn.model_folder import write_model
+from automoe.progress import Progress
+from automoe.training.checkpoints import Best, CheckpointFolder
+from automoe.training.log import TrainingLog
+from automoe.training.registration import AutoMoETranslationTask
+from automoe.training.train import TrainingJob
+
+_LOG_EVERY = 50
+
+
+def run(job: TrainingJob, folder: Path) -> None:
+    """Trains from the newest checkpoint in `folder`, or from the start, to the last update."""
+    torch.set_num_threads(job.training.threads)
+    config = _fairseq_config(job)
+    metrics.reset()
+    np.random.seed(job.seed)  # noqa: NPY002  fairseq draws from the global generators
+    utils.set_torch_seed(job.seed)
+    task = AutoMoETranslationTask.setup_task(config.task)
+    model = task.build_model(config.model)
+    trainer = Trainer(config, task, model, task.build_criterion(config.criterion))
+    task.load_dataset("valid")
+    checkpoints = CheckpointFolder(folder / "checkpoints")
+    epoch_iterator, best = checkpoints.restore(trainer)
+    done = trainer.get_num_updates()
+    log = TrainingLog(folder, resumed_at=done)
+    with Progress("training", total=job.training.max_updates, unit="update", done=done) as progress:
+        while trainer.get_num_updates() < job.training.max_updates:
+            best = _train_epoch(job, trainer, epoch_iterator, checkpoints, best, log, progress)
+            epoch_iterator = trainer.get_train_iterator(epoch_iterator.next_epoch_idx, load_dataset=False)
+    assert best is not None, "max_updates >= 1, and the last update is validated"
+    _finish(job, model, checkpoints, best, folder)
+
+
+def _train_epoch(
+    job: TrainingJob,
+    trainer: Any,
+    epoch_iterator: Any,
+    checkpoints: CheckpointFolder,
+    best: Best | None,
+    log: TrainingLog,
+    progress: Progress,
+) -> Best | None:
+    settings = job.training
+    batches = iterators.GroupedIterator(epoch_iterator.next_epoch_itr(shuffle=True), settings.update_freq)
+    trainer.begin_epoch(epoch_iterator.epoch)
+    for samples in batches:
+        losses = _train_step(trainer, samples)
+        update = trainer.get_num_updates()
+        progress.advance(note=f"loss {losses['loss']:.3f}")
+        if update % _LOG_EVERY == 0:
+            log.write("train", update, **losses, lr=trainer.get_lr())
+        if update % settings.validate_every == 0 or update == settings.max_updates:
+            loss = _validate(trainer)
+            log.write("valid", update, nll_loss=loss)
+            if best is None or loss < best.loss:
+                best = Best(update, loss)
+            checkpoints.save(trainer, epoch_iterator, best)
+        if update == settings.max_updates:
+            break
+    return best
+
+
+def _train_step(trainer: Any, samples: list[Any]) -> dict[str, float]:
+    """One optimiser step; returns its losses per token.
+
+    Raises:
+        TrainingError: the loss or a gradient is NaN or infinite.
+    """
+    update = trainer.get_num_updates() + 1
+    try:
+        with metrics.aggregate("train"):
+            values = trainer.train_step(samples)
+    except FloatingPointError as error:
+        raise TrainingError(
+            f"update {update}: {error}", key="training.lr", hint="Lower the learning rate or clip_norm; the "
+            "checkpoints before stay",
+        ) from error  # fmt: skip
+    losses = {name: float(values[name]) for name in ("loss", "nll_loss", "balance_loss", "z_loss")}
+    if not np.isfinite(losses["loss"]):
+        raise TrainingError(f"update {update}: the loss is {losses['loss']}", hint="Lower the learning rate")
+    return losses
+
+
+def _validate(trainer: Any) -> float:
+    """Negative log-likelihood per token on the validation set, in nats."""
+    nll, size = 0.0, 0.0
+    with metrics.aggregate(new_root=True):
+        for sample in trainer.get_valid_iterator("valid").next_epoch_itr(shuffle=False, set_dataset_epoch=False):
+            with metrics.aggregate() as meters:
+                trainer.valid_step(sample)
+            nll += meters["nll_loss"].sum
+            size += meters["nll_loss"].count
+    return nll / size
+
+
+def _finish(job: TrainingJob, model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path) -> None:
+    model.load_state_dict(checkpoints.weights(best.update))
+    write_model(model.transformer, folder, update=best.update, valid_nll=best.loss)
+
+
+def _fairseq_config(job: TrainingJob) -> Any:
+    """fairseq's configuration, by way of its own command line (the one interface that it documents)."""
+    model, training = job.model, job.training
+    flags = [
+        *(str(job.data), "--task", "automoe_translation"),
+        *("--arch", "automoe_transformer", "--architecture", json.dumps(job.architecture.to_dict())),
+        *("--dropout", str(model.dropout), "--attention-dropout", str(model.attention_dropout)),
+        *("--activation-dropout", str(model.activation_dropout)),
+        *([] if model.pre_norm else ["--post-norm"]),
+        *("--criterion", "automoe_cross_entropy", "--label-smoothing", str(training.label_smoothing)),
+        *("--balance-loss", str(training.balance_loss), "--router-z-loss", str(training.router_z_loss)),
+        *("--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--weight-decay", str(training.weight_decay)),
+        *("--lr", str(training.lr), "--clip-norm", str(training.clip_norm)),
+        *("--max-tokens", str(training.max_tokens), "--update-freq", str(training.update_freq)),
+        *("--max-update", str(training.max_updates), "--warmup-updates", str(training.warmup_updates)),
+        *("--seed", str(job.seed), "--num-workers", "0", "--no-progress-bar"),
+    ]
+    if training.lr_decay == "linear":
+        flags += ["--lr-scheduler", "polynomial_decay", "--total-num-update", str(training.max_updates)]
+    else:
+        flags += ["--lr-scheduler", "inverse_sqrt", "--warmup-init-lr", "1e-7"]
+    if not torch.cuda.is_available():
+        flags += ["--cpu"]
+    parser = options.get_training_parser()
+    return convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, flags))

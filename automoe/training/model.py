@@ -1,0 +1,152 @@
+"""fairseq model `automoe_transformer`: our Transformer behind fairseq's encoder and decoder interfaces."""
+
+# No `from __future__ import annotations` here: fairseq reads the types of the arguments at run time.
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import BaseFairseqModel, FairseqEncoder, FairseqIncrementalDecoder, register_model
+from omegaconf import MISSING
+from torch import Tensor
+
+from automoe.nn import DecoderState, Source, Transformer, TransformerConfig
+from automoe.space import Architecture, Placement, read_architecture
+
+EncoderOut = dict[str, list[Tensor]]
+
+
+@dataclass
+class AutoMoETransformerConfig(FairseqDataclass):
+    """Arguments of the model."""
+
+    architecture: str = field(
+        default=MISSING, metadata={"help": "architecture file (YAML or JSON); checkpoints hold its content"}
+    )
+    post_norm: bool = field(default=False, metadata={"help": "layer norm after each residual sum, not before"})
+    dropout: float = field(default=0.1, metadata={"help": "dropout on embeddings and sub-layer outputs"})
+    attention_dropout: float = field(default=0.0, metadata={"help": "dropout on attention weights"})
+    activation_dropout: float = field(default=0.0, metadata={"help": "dropout on hidden units of experts"})
+
+
+@register_model("automoe_transformer", dataclass=AutoMoETransformerConfig)
+class AutoMoETransformerModel(BaseFairseqModel):
+    """A `Transformer` for fairseq-train and fairseq-generate; its weights are under `transformer.`."""
+
+    def __init__(self, transformer: Transformer, dictionary: Any) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.encoder = _Encoder(dictionary, transformer)
+        self.decoder = _Decoder(dictionary, transformer)
+
+    @classmethod
+    def build_model(cls, cfg: AutoMoETransformerConfig, task: Any) -> "AutoMoETransformerModel":
+        """Builds the model of `cfg` over the task's vocabulary; `cfg` then holds the architecture itself."""
+        if cfg.architecture.lstrip().startswith("{"):
+            arch = Architecture.from_dict(json.loads(cfg.architecture))
+        else:
+            arch = read_architecture(Path(cfg.architecture))
+            cfg.architecture = json.dumps(arch.to_dict())  # a checkpoint must not depend on a file elsewhere
+        config = TransformerConfig(
+            vocab_size=len(task.target_dictionary),
+            pre_norm=not cfg.post_norm,
+            dropout=cfg.dropout,
+            attention_dropout=cfg.attention_dropout,
+            activation_dropout=cfg.activation_dropout,
+        )
+        return cls(Transformer(arch, config), task.target_dictionary)
+
+    def forward(
+        self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, **kwargs: Any
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Logits of every target position, and the routings under `routings`."""
+        decoded = self.transformer(src_tokens, prev_output_tokens)
+        return decoded.logits_NLV, {"routings": decoded.routings}
+
+    def max_positions(self) -> tuple[int, int]:
+        """Sinusoidal positions have no limit of their own."""
+        return 100_000, 100_000
+
+    def max_decoder_positions(self) -> int:
+        """As `max_positions`, for the decoder."""
+        return 100_000
+
+    def get_targets(self, sample: dict[str, Any], net_output: Any) -> Tensor:
+        """The reference tokens of a batch."""
+        target: Tensor = sample["target"]
+        return target
+
+
+class _Adaptor:
+    """Keeps the Transformer without registering it a second time as a sub-module."""
+
+    def keep(self, transformer: Transformer) -> None:
+        object.__setattr__(self, "transformer", transformer)
+        arch, placement = transformer.resolve(None, None)
+        object.__setattr__(self, "arch", arch)
+        object.__setattr__(self, "placement", placement)
+
+    transformer: Transformer
+    arch: Architecture
+    placement: Placement
+
+
+class _Encoder(FairseqEncoder, _Adaptor):
+    """What fairseq's SequenceGenerator calls the encoder. Everything in its output has the batch axis first."""
+
+    def __init__(self, dictionary: Any, transformer: Transformer) -> None:
+        super().__init__(dictionary)
+        self.keep(transformer)
+
+    def forward_torchscript(self, net_input: dict[str, Tensor]) -> EncoderOut:
+        source = self.transformer.encode(net_input["src_tokens"], self.arch, self.placement)
+        return {"states": list(source.states), "mask": [] if source.mask is None else [source.mask]}
+
+    def reorder_encoder_out(self, encoder_out: EncoderOut, new_order: Tensor) -> EncoderOut:
+        return {name: [t.index_select(0, new_order) for t in tensors] for name, tensors in encoder_out.items()}
+
+    def max_positions(self) -> int:
+        return 100_000
+
+
+class _Decoder(FairseqIncrementalDecoder, _Adaptor):
+    """What fairseq's SequenceGenerator calls the decoder; one row per hypothesis."""
+
+    def __init__(self, dictionary: Any, transformer: Transformer) -> None:
+        super().__init__(dictionary)
+        self.keep(transformer)
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: EncoderOut,
+        incremental_state: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        mask = encoder_out["mask"]
+        source = Source(tuple(encoder_out["states"]), mask[0] if mask else None)
+        if incremental_state is None:
+            decoded = self.transformer.decode(prev_output_tokens, source, self.arch, self.placement)
+            return decoded.logits_NLV, {}
+        state: DecoderState | None = incremental_state.get("automoe")
+        if state is None:
+            state = self.transformer.begin(source, self.arch)
+        logits_NV, incremental_state["automoe"] = self.transformer.step(
+            prev_output_tokens[:, -1], state, self.arch, self.placement
+        )
+        return logits_NV[:, None, :], {}
+
+    def reorder_incremental_state_scripting(self, incremental_state: dict[str, Any], new_order: Tensor) -> None:
+        state: DecoderState | None = incremental_state.get("automoe")
+        if state is not None:
+            incremental_state["automoe"] = state.select(new_order, new_order)
+
+    def max_positions(self) -> int:
+        return 100_000
+
+    def get_normalized_probs(self, net_output: tuple[Tensor, Any], log_probs: bool, sample: Any = None) -> Tensor:
+        logits = net_output[0].float()
+        return torch.log_softmax(logits, dim=-1) if log_probs else torch.softmax(logits, dim=-1)

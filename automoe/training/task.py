@@ -1,0 +1,95 @@
+"""fairseq task `automoe_translation`: reads what the data stage prepared, as it is.
+
+No dictionary file and no fairseq-preprocess: the vocabulary is the segmenter's, in the segmenter's order.
+"""
+
+# No `from __future__ import annotations` here: fairseq reads the types of the arguments at run time.
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq.data import Dictionary, LanguagePairDataset
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import MISSING
+
+from automoe.data import IdArray, PreparedData
+from automoe.decoding.segmenter import Segmenter
+
+
+@dataclass
+class AutoMoETranslationConfig(FairseqDataclass):
+    """Arguments of the task."""
+
+    data: str = field(default=MISSING, metadata={"help": "folder that `automoe data` prepared"})
+    max_positions: int = field(default=1024, metadata={"help": "longest sentence in tokens"})
+
+
+class IdSentences:
+    """Id arrays as fairseq's datasets want them: indexable, each sentence a tensor that ends in `</s>`."""
+
+    def __init__(self, ids: IdArray) -> None:
+        self._ids = ids
+        self.sizes: np.ndarray = np.asarray(ids.lengths)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self._ids[int(index)])
+
+
+@register_task("automoe_translation", dataclass=AutoMoETranslationConfig)
+class AutoMoETranslationTask(FairseqTask):
+    """Translation between the two languages of a prepared corpus with one joint vocabulary."""
+
+    def __init__(self, cfg: AutoMoETranslationConfig, prepared: PreparedData) -> None:
+        super().__init__(cfg)
+        self.prepared = prepared
+        self._dictionary = dictionary_of(prepared.segmenter)
+
+    @classmethod
+    def setup_task(cls, cfg: AutoMoETranslationConfig, **kwargs: Any) -> "AutoMoETranslationTask":
+        """Opens the prepared corpus (fairseq's way of making a task)."""
+        return cls(cfg, PreparedData.open(Path(cfg.data)))
+
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
+        """Makes `train`, `valid` or `test` available."""
+        source = IdSentences(self.prepared.ids(split, "src"))
+        target = IdSentences(self.prepared.ids(split, "tgt"))
+        self.datasets[split] = LanguagePairDataset(
+            source,
+            source.sizes,
+            self._dictionary,
+            target,
+            target.sizes,
+            self._dictionary,
+            left_pad_source=False,
+            left_pad_target=False,
+        )
+
+    def max_positions(self) -> tuple[int, int]:
+        """Longest source and target, in tokens."""
+        return self.cfg.max_positions, self.cfg.max_positions
+
+    @property
+    def source_dictionary(self) -> Dictionary:
+        """The joint vocabulary."""
+        return self._dictionary
+
+    @property
+    def target_dictionary(self) -> Dictionary:
+        """The joint vocabulary."""
+        return self._dictionary
+
+
+def dictionary_of(segmenter: Segmenter) -> Dictionary:
+    """A fairseq Dictionary with the same symbol under each id as the segmenter."""
+    dictionary = Dictionary()  # already holds <s> <pad> </s> <unk> as 0 1 2 3, as the segmenter does
+    for piece in segmenter.pieces()[len(dictionary) :]:
+        dictionary.add_symbol(piece)
+    assert len(dictionary) == segmenter.vocab_size, "SentencePiece pieces are distinct"
+    return dictionary

@@ -1,0 +1,90 @@
+"""`train()`: trains a Transformer with fairseq, in a process of its own.
+
+fairseq keeps state in functions and in the global Hydra, so two trainings must not share a process. The
+process dies with its parent, and a later call on the same folder goes on from its newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from automoe.errors import TrainingError
+from automoe.files import write_json
+from automoe.nn import TransformerConfig
+from automoe.space import Architecture
+from automoe.training.config import TrainingConfig
+
+JOB, LOG, FAILURE = "job.json", "training.log", "failure.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """All that decides the result of one training."""
+
+    data: Path
+    """Folder of a prepared corpus."""
+    architecture: Architecture
+    model: TransformerConfig
+    training: TrainingConfig
+    seed: int
+
+    def write(self, folder: Path) -> None:
+        """Writes the job to `folder`, for the process that carries it out."""
+        form = {
+            "data": str(self.data.resolve()),
+            "architecture": self.architecture.to_dict(),
+            "model": self.model.to_dict(),
+            "training": asdict(self.training),
+            "seed": self.seed,
+        }
+        write_json(folder / JOB, form)
+
+    @classmethod
+    def read(cls, folder: Path) -> TrainingJob:
+        """Reads the job of `folder`."""
+        form: dict[str, Any] = json.loads((folder / JOB).read_text())
+        return cls(
+            data=Path(form["data"]),
+            architecture=Architecture.from_dict(form["architecture"]),
+            model=TransformerConfig.from_dict(form["model"]),
+            training=TrainingConfig(**form["training"]),
+            seed=form["seed"],
+        )
+
+
+def train(job: TrainingJob, out: Path) -> None:
+    """Trains, or goes on with, the model of `job` in the folder `out`.
+
+    Writes there `model.safetensors` and `model.json` (the weights with the lowest validation loss),
+    `training.jsonl`, `training.log`, and `checkpoints/` in fairseq's format.
+
+    Args:
+        job: what to train on what, and how.
+        out: a folder for this training alone.
+
+    Raises:
+        TrainingError: the training failed (NaN, no memory) or was killed; finished checkpoints stay.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    job.write(out)
+    failure = out / FAILURE
+    failure.unlink(missing_ok=True)
+    threads = str(job.training.threads)
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    command = [sys.executable, "-m", "automoe.training.worker", str(out), str(os.getpid())]
+    status = subprocess.run(command, env=environment, check=False).returncode
+    if failure.exists():
+        raise TrainingError(**json.loads(failure.read_text()))
+    if status != 0:
+        ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        raise TrainingError(
+            f"the training process {ended}",
+            file=out / LOG,
+            hint="The same command goes on from the newest checkpoint",
+        )
