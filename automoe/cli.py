@@ -1,0 +1,158 @@
+"""The command line: finds the command, imports that command's room and no other, and words every error.
+
+Run commands (`automoe run seed=2`) take Hydra's overrides; file commands (`automoe status --json`) are argparse.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import automoe
+from automoe.errors import AutoMoEError, ConfigError, did_you_mean
+
+RUN_COMMANDS = {
+    "run": "all stages below, then the model's quality and three translated sentences",
+    "data": "corpus -> cleaned and split sentences, vocabulary, token ids",
+    "supernet": "training with fairseq: token ids -> weights",
+    "export": "weights -> bundle, a folder that `translate` reads",
+    "evaluate": "BLEU and chrF of the bundle on the test set",
+}
+"""Commands that work in a run folder and take overrides."""
+
+FILE_COMMANDS = {
+    "translate": "translate sentences with a bundle",
+    "status": "what each run has finished",
+    "clean": "remove the results of a run that nothing uses",
+    "space": "describe or check a search space",
+    "cost": "FLOPs and parameters of an architecture",
+    "fairseq-plugin": "print the folder for fairseq-train --user-dir",
+}
+"""Commands that work on files; each but `fairseq-plugin` is a module of `automoe.commands`."""
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0, 2 for a mistake that the user can mend, 130 when interrupted, 141 when the reader of our
+        output has gone. A defect of AutoMoE raises.
+    """
+    try:
+        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
+    except AutoMoEError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("automoe: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes stdout once more when it ends
+        return 141
+    except OSError as error:
+        if error.errno not in _FULL_DISK:
+            raise
+        return _fail(_full_disk(error))
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else ""
+    if command in ("", "-h", "--help"):
+        print(_help())
+        return 0 if command else 2
+    if command == "--version":
+        print(f"automoe {automoe.__version__}")
+        return 0
+    if command in RUN_COMMANDS:
+        return _run_command(command, arguments[1:])
+    if command in FILE_COMMANDS:
+        return _file_command(command, arguments)
+    known = [*RUN_COMMANDS, *FILE_COMMANDS]
+    raise ConfigError(
+        command, problem="there is no such command", allowed=", ".join(known), hint=did_you_mean(command, known)
+    )
+
+
+def _run_command(command: str, overrides: list[str]) -> int:
+    from automoe.pipeline.compose import compose
+    from automoe.pipeline.config import RunConfig
+
+    def work(config: RunConfig) -> None:
+        importlib.import_module("automoe.pipeline.run").run(command, config)
+
+    compose(f"automoe {command}", overrides, RunConfig, work)
+    return 0
+
+
+def _file_command(command: str, arguments: list[str]) -> int:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="automoe")
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    if command == "fairseq-plugin":
+        subparsers.add_parser(command, description="Prints the folder that fairseq-train --user-dir takes.")
+        parser.parse_args(arguments)
+        print(fairseq_plugin_folder())
+        return 0
+    module = importlib.import_module(f"automoe.commands.{command}")
+    module.add_parser(subparsers)
+    status: int = module.run(parser.parse_args(arguments))
+    return status
+
+
+def fairseq_plugin_folder() -> Path:
+    """The folder that registers our task, models and criterions with fairseq (`--user-dir`)."""
+    return Path(__file__).resolve().parent / "training" / "fairseq_plugin" / "automoe_fairseq"
+
+
+def _help() -> str:
+    def listed(commands: dict[str, str]) -> str:
+        return "\n".join(f"  {name:<16}{text}" for name, text in commands.items())
+
+    return f"""\
+automoe {automoe.__version__}: {(automoe.__doc__ or "").splitlines()[0].partition(": ")[2]}
+
+A run, step by step: automoe COMMAND [KEY=VALUE ...]
+{listed(RUN_COMMANDS)}
+
+Files: automoe COMMAND [ARGUMENTS]
+{listed(FILE_COMMANDS)}
+
+automoe COMMAND --help says more; automoe run --cfg job prints the configuration; automoe --version."""
+
+
+def _full_disk(error: OSError) -> str:
+    """Which file system is full, how much is free, and what is safe."""
+    from automoe.pipeline.execute import free_bytes
+
+    path = Path(error.filename) if isinstance(error.filename, str) and error.filename else Path.cwd()
+    full = "the disk quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
+    return (
+        f"{path}: {full}: {free_bytes(path) / 1e6:.1f} MB are free on the file system of {_mount_point(path)}. "
+        "Everything that was finished is kept: make room (automoe clean RUN removes what nothing uses) and run the "
+        "same command again"
+    )
+
+
+def _mount_point(path: Path) -> Path:
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    return next(folder for folder in (existing, *existing.parents) if folder.is_mount())
+
+
+def _fail(message: str) -> int:
+    print(f"automoe: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

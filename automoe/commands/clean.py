@@ -1,0 +1,112 @@
+"""`automoe clean`: removes the results of a run that nothing in use was made from."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automoe.commands import format_size, format_table
+from automoe.commands.status import folder_size
+from automoe.errors import RunError
+from automoe.files import PARTIAL
+from automoe.pipeline.manifest import read_manifest
+from automoe.pipeline.run_folder import REMOVED, RunFolder, open_run
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Adds the command's arguments."""
+    parser = subparsers.add_parser(
+        "clean",
+        help="remove what nothing uses",
+        description="Removes the finished results that no result in use was made from, and unfinished ones that were "
+        "given up: their stage has finished another result since. Asks first.",
+    )
+    parser.add_argument("name", metavar="RUN", help="name of the run")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would be removed")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Lists what is unused, asks, removes it.
+
+    Raises:
+        RunError: another process works in the run, a result in use is damaged, or there is nobody to ask.
+    """
+    folder = open_run(arguments.runs_dir, arguments.name)
+    with folder.locked():
+        unused = unused_folders(folder)
+        if not unused:
+            print(f"{folder.path}: nothing to remove")
+            return 0
+        sizes = [folder_size(path) for path in unused]
+        print(format_table(("unused", "size"), list(zip(unused, map(format_size, sizes), strict=True))))
+        print(f"{len(unused)} folders, {format_size(sum(sizes))}")
+        if arguments.dry_run:
+            return 0
+        if not arguments.yes and not _confirmed():
+            print("nothing was removed")
+            return 0
+        for path in unused:
+            _remove(path)
+    return 0
+
+
+def unused_folders(run: RunFolder) -> list[Path]:
+    """The folders that `clean` removes.
+
+    Finished: those that neither `current` names nor anything that `current` names was made from, however far back.
+    Unfinished: those whose stage has finished or taken up another result since they were last written; a younger one
+    was killed, and the same command goes on with it.
+
+    Raises:
+        RunError: a result in use is damaged, so that what it was made from is unknown.
+    """
+    used = used_results(run)
+    unused: list[Path] = []
+    for stage, folders in run.folders().items():
+        link = run.path / stage / "current"
+        taken_up = link.lstat().st_mtime_ns if link.is_symlink() else -1
+        for path in folders:
+            if path.name.endswith(PARTIAL):
+                newest = max(item.lstat().st_mtime_ns for item in (path, *path.rglob("*")))
+                given_up = newest < taken_up
+            else:
+                given_up = path.name.endswith(REMOVED) or (stage, path.name) not in used
+            if given_up:
+                unused.append(path)
+    return unused
+
+
+def used_results(run: RunFolder) -> set[tuple[str, str]]:
+    """(stage, hash) of every result in use, and of all that these were made from."""
+    waiting = [(stage, hash) for stage in run.folders() if (hash := run.current(stage)) is not None]
+    used: set[tuple[str, str]] = set()
+    while waiting:
+        stage, hash = waiting.pop()
+        if (stage, hash) not in used:
+            used.add((stage, hash))
+            waiting += read_manifest(run.result(stage, hash)).identity.inputs.items()
+    return used
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise RunError(
+            "asks before it removes anything, and nobody is at the terminal", key="clean", hint="Add --yes"
+        )
+    return input("Remove them? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _remove(path: Path) -> None:
+    """Renames the folder first, so that a killed `clean` leaves no result that looks finished and is not."""
+    aside = path if path.name.endswith(REMOVED) else path.with_name(path.name + REMOVED)
+    if aside != path:
+        path.rename(aside)
+    shutil.rmtree(aside)

@@ -1,0 +1,123 @@
+"""`automoe status`: what each run has finished, what is being made, what was killed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automoe.commands import format_size, format_table
+from automoe.errors import RunError
+from automoe.files import PARTIAL
+from automoe.pipeline.manifest import read_manifest
+from automoe.pipeline.run_folder import REMOVED, RunFolder, list_runs, open_run
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One result of one stage."""
+
+    run: str
+    stage: str
+    hash: str
+    state: str
+    """`finished`, `running`, `partial` (killed: the same command goes on), `damaged` or `removed` (by half)."""
+    current: bool
+    modified: str
+    """Last change, ISO 8601, local time."""
+    bytes: int
+    wall_seconds: float | None
+    problem: str | None = None
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Adds the command's arguments."""
+    parser = subparsers.add_parser("status", help="what each run has finished", description=__doc__)
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="names of runs; all if none is given")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+    parser.add_argument("--json", action="store_true", help="as JSON, with sizes in bytes and times in seconds")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the table. A run of another format or a damaged result is a row, not a failure."""
+    given = [open_run(arguments.runs_dir, name) for name in arguments.runs]
+    entries: list[Entry] = []
+    problems: list[dict[str, Any]] = []
+    for folder in given or list_runs(arguments.runs_dir):
+        try:
+            folder.check()
+        except RunError as error:
+            problems.append({"run": folder.name, "problem": str(error)})
+        else:
+            entries += entries_of(folder)
+    if arguments.json:
+        print(json.dumps([asdict(entry) for entry in entries] + problems, indent=2))
+        return 0
+    if not entries and not problems:
+        print(f"no results in {arguments.runs_dir}")
+    elif entries:
+        header = ("run", "stage", "hash", "state", "in use", "changed", "size", "seconds")
+        print(format_table(header, [_row(entry) for entry in entries]))
+    for problem in [entry.problem for entry in entries if entry.problem] + [item["problem"] for item in problems]:
+        print(problem)
+    return 0
+
+
+def entries_of(run: RunFolder) -> list[Entry]:
+    """One entry for each result of `run`, by stage and age."""
+    return [_entry(run, stage, folder) for stage, folders in run.folders().items() for folder in folders]
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files below `folder`; files that vanish meanwhile count nothing."""
+    size = 0
+    for path in folder.rglob("*"):
+        try:
+            size += path.lstat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return size
+
+
+def _entry(run: RunFolder, stage: str, folder: Path) -> Entry:
+    seconds, problem = None, None
+    if folder.name.endswith(PARTIAL):
+        state = "running" if run.holder() else "partial"
+    elif folder.name.endswith(REMOVED):
+        state = "removed"
+    else:
+        try:
+            seconds, state = read_manifest(folder).times.wall_seconds, "finished"
+        except RunError as error:
+            state, problem = "damaged", str(error)
+    modified = datetime.fromtimestamp(folder.stat().st_mtime, UTC).astimezone()
+    return Entry(
+        run=run.name,
+        stage=stage,
+        hash=folder.name.removesuffix(PARTIAL).removesuffix(REMOVED),
+        state=state,
+        current=folder.name == run.current(stage),
+        modified=modified.isoformat(timespec="seconds"),
+        bytes=folder_size(folder),
+        wall_seconds=seconds,
+        problem=problem,
+    )
+
+
+def _row(entry: Entry) -> list[Any]:
+    return [
+        entry.run,
+        entry.stage,
+        entry.hash,
+        entry.state,
+        "*" if entry.current else "",
+        datetime.fromisoformat(entry.modified).strftime("%Y-%m-%d %H:%M"),
+        format_size(entry.bytes),
+        None if entry.wall_seconds is None else f"{entry.wall_seconds:.1f}",
+    ]

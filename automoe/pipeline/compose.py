@@ -1,0 +1,164 @@
+"""Hydra at the border: overrides and YAML groups come in, plain frozen dataclasses go out.
+
+Hydra keeps what it is known for (`--cfg job`, `--help`, `--config-dir`, `--multirun`, `-cn`); its errors are worded
+anew, because they name its own classes and show tracebacks. Nothing behind this module sees a DictConfig.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from automoe.errors import ConfigError, DependencyError, did_you_mean
+from automoe.pipeline.schema import build, keys_of, schema_of, unknown_key
+from automoe.resources import resource_folder
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+T = TypeVar("T")
+_KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "String": "a text"}
+_EXCLUSIVE_FLAGS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+
+
+def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callable[[T], None]) -> None:
+    """Composes the configuration and does the work with it; with `--multirun` once for each combination.
+
+    Flags that only show something (`--help`, `--cfg job`, `--info`) do no work.
+
+    Args:
+        command: how the program was called, for the help text: "automoe data".
+        arguments: overrides and Hydra's flags.
+        kind: the dataclass of the whole configuration.
+        work: takes the configuration.
+
+    Raises:
+        ConfigError: an unknown key or option, a value of the wrong type, a malformed override.
+        DependencyError: Hydra is not installed.
+        SystemExit: after `--help` and the like.
+    """
+    try:
+        import hydra
+        from hydra.core.config_store import ConfigStore
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.errors import HydraException
+        from hydra.types import RunMode
+        from omegaconf.errors import OmegaConfBaseException
+    except ModuleNotFoundError as error:
+        raise DependencyError("hydra-core", extra="train") from error
+
+    schema: Any = schema_of(cast(type, kind))
+    ConfigStore.instance().store(name="schema", node=schema)
+    composed: list[DictConfig] = []
+
+    def task(config: DictConfig) -> None:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            work(_settings_of(config, kind))
+        else:  # the work is done outside of Hydra, so that a failure's traceback is free of it
+            composed.append(config)
+
+    _check_flags(arguments)
+    decorated = hydra.main(version_base="1.3", config_path=str(resource_folder("conf")), config_name="config")(task)
+    try:
+        with _hydra_called_as(command, arguments):
+            decorated()
+        settings = [_settings_of(config, kind) for config in composed]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _reworded(error, kind) from error
+    for setting in settings:
+        work(setting)
+
+
+def _settings_of(config: DictConfig, kind: type[T]) -> T:
+    from omegaconf import OmegaConf
+
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)
+    return build(kind, values)
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    """Hydra raises a bare ValueError for these."""
+    flags = [argument for argument in arguments if argument.partition("=")[0] in _EXCLUSIVE_FLAGS]
+    if len(flags) > 1:
+        raise ConfigError(" ".join(flags), problem="exclude each other")
+    if "--resolve" in arguments and not {"--cfg", "-c", "--help", "-h"} & {
+        flag.partition("=")[0] for flag in arguments
+    }:
+        raise ConfigError("--resolve", problem="belongs to --cfg")
+
+
+@contextmanager
+def _hydra_called_as(command: str, arguments: Sequence[str]) -> Iterator[None]:
+    """Gives Hydra its command line, and has it raise its errors instead of printing them."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [command, *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _reworded(error: Exception, kind: Any) -> ConfigError:
+    """Hydra's or OmegaConf's error in the words of a user."""
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing is not None:
+        options = [str(option) for option in getattr(error, "options", None) or ()]
+        group, _, choice = str(missing).rpartition("/")
+        return ConfigError(
+            group or "--config-name",
+            choice,
+            "there is no such file",
+            allowed=", ".join(options) or None,
+            hint=did_you_mean(choice, options),
+        )
+    where = re.match(r"In '([^']+)'", str(error))
+    place = f" (in the configuration file {where[1]}.yaml)" if where else ""
+    chain = [link for link in (error.__cause__, error, error.__context__) if link is not None]
+    cause = next((link for link in chain if getattr(link, "full_key", None)), error)
+    key = getattr(cause, "full_key", None)
+    first = str(getattr(cause, "msg", None) or cause).splitlines()[0]
+    if key and re.match(r"Key '.*' (is )?not in ", first):
+        unknown = unknown_key(key, keys_of(kind))
+        return ConfigError(key, problem=unknown.problem + place, allowed=unknown.allowed, hint=unknown.hint)
+    mismatch = re.match(r"Value '(.*)' (?:of type '.*' could not be converted to|is not a valid) (\w+)", first)
+    if key and mismatch:
+        return ConfigError(key, mismatch[1], f"is not {_KINDS.get(mismatch[2], mismatch[2])}{place}")
+    if key and "not a subclass of" in first:
+        members = [name for name in keys_of(kind) if name.startswith(key + ".")]
+        return ConfigError(
+            key, problem=f"is a section: set the keys in it{place}", allowed=", ".join(members) or None
+        )
+    if key and "not Optional" in first:
+        return ConfigError(key, problem=f"must not be null{place}")
+    if key:
+        return ConfigError(key, problem=f"cannot be set: {first}{place}")
+    group_override = re.match(r"Could not override '([^']*)'", str(error))
+    if group_override:
+        return unknown_key(group_override[1].replace("/", "."), keys_of(kind))
+    return _malformed(error)
+
+
+def _malformed(error: Exception) -> ConfigError:
+    override = getattr(error, "override", None)
+    ambiguous = re.match(r"Ambiguous value for argument '([^=']*)=([^']*)'", str(error))
+    if ambiguous:
+        return ConfigError(
+            ambiguous[1],
+            ambiguous[2],
+            "is several values",
+            hint=f"Add --multirun to run with each of them; a list is written {ambiguous[1]}=[{ambiguous[2]}]",
+        )
+    text = " ".join(str(error).partition("See https")[0].split())
+    quote = "Put quotes inside quotes around special characters: 'key=\"a=b, c\"'"
+    return ConfigError(
+        override or "configuration", problem=f"cannot be read: {text}", hint=quote if override else None
+    )

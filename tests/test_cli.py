@@ -1,0 +1,323 @@
+"""What a user meets: commands, their help, their errors, and what they import."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from automoe import cli
+from automoe.errors import DataError
+from automoe.pipeline.execute import execute
+from automoe.pipeline.run_folder import RunFolder
+from tests.pipeline.toy import STAGES, Toy
+
+CHECKOUT = Path(__file__).parents[1]
+HEAVY = ("torch", "fairseq", "hydra", "omegaconf", "sentencepiece", "sacrebleu", "yaml", "sklearn")
+
+
+def automoe(capsys, *arguments):
+    """Exit status, stdout and stderr of one command."""
+    try:
+        status = cli.main(arguments)
+    except SystemExit as end:
+        status = end.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture
+def stages_are(monkeypatch):
+    """Puts a function in place of what the run commands do."""
+
+    def replace(function):
+        module = types.ModuleType("automoe.pipeline.run")
+        module.run = function
+        monkeypatch.setitem(sys.modules, "automoe.pipeline.run", module)
+
+    return replace
+
+
+@pytest.fixture
+def configs(stages_are, monkeypatch, tmp_path):
+    """The configurations that the run commands received, in a current directory of their own."""
+    monkeypatch.chdir(tmp_path)
+    received = []
+    stages_are(lambda command, config: received.append(config))
+    return received
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["status"], ["fairseq-plugin"], ["translate", "--help"]]
+)
+def test_a_light_command_imports_nothing_heavy(arguments, tmp_path):
+    program = (
+        "import sys\nfrom automoe.cli import main\n"
+        f"try: main({arguments})\nexcept SystemExit: pass\n"
+        f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "heavy: []", done.stderr
+
+
+def test_help_lists_every_command_on_one_screen(capsys):
+    status, out, _ = automoe(capsys, "--help")
+    assert status == 0 and len(out.splitlines()) <= 24 and max(map(len, out.splitlines())) <= 100
+    assert all(f"  {command} " in out for command in (*cli.RUN_COMMANDS, *cli.FILE_COMMANDS))
+
+
+@pytest.mark.parametrize("command", [name for name in cli.FILE_COMMANDS])
+def test_every_file_command_has_help(command, capsys):
+    status, out, _ = automoe(capsys, command, "--help")
+    assert status == 0 and out.startswith(f"usage: automoe {command}")
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("statsu", "Did you mean 'status'?"), ("search", "evaluate"), ("--jsn", "run")]
+)
+def test_an_unknown_command_is_answered_with_those_that_exist(word, hint, capsys):
+    status, out, err = automoe(capsys, word)
+    assert status == 2 and not out
+    assert err.startswith(f"automoe: error: {word}: there is no such command (allowed: run, data,") and hint in err
+
+
+def test_the_fairseq_plugin_is_a_folder_of_the_package(capsys):
+    _, out, _ = automoe(capsys, "fairseq-plugin")
+    assert Path(out.strip()) == CHECKOUT / "automoe/training/fairseq_plugin/automoe_fairseq"
+
+
+def test_overrides_reach_the_configuration_with_their_types(configs, capsys):
+    overrides = ["run=mine", "seed=3", "training.lr=1", "architecture=my/arch.yaml", "data=text", "model=post_norm"]
+    assert automoe(capsys, "data", *overrides, "decoding.beam=2")[0] == 0
+    (config,) = configs
+    assert (config.run, config.seed, config.architecture) == ("mine", 3, "my/arch.yaml")
+    assert (config.training.lr, config.data.corpus, config.model.pre_norm) == (1.0, "text", False)
+    assert config.decoding.beam == 2 and type(config.data.options) is dict
+
+
+def test_a_run_command_writes_nothing_of_its_own(configs, tmp_path, capsys):
+    automoe(capsys, "run")
+    assert len(configs) == 1 and not list(tmp_path.iterdir())
+
+
+def test_multirun_runs_every_combination(configs, capsys):
+    automoe(capsys, "run", "--multirun", "run=a,b", "seed=1,2")
+    assert [(config.run, config.seed) for config in configs] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+
+
+def test_a_folder_of_ones_own_adds_options(configs, tmp_path, capsys):
+    (tmp_path / "mine/training").mkdir(parents=True)
+    (tmp_path / "mine/training/short.yaml").write_text("max_updates: 7\n")
+    automoe(capsys, "run", "--config-dir", "mine", "training=short")
+    assert configs[0].training.max_updates == 7
+    (tmp_path / "mine/training/short.yaml").write_text("max_update: 7\n")
+    status, _, err = automoe(capsys, "run", "--config-dir", "mine", "training=short")
+    assert status == 2 and "training.max_update: unknown key" in err and "training/short.yaml" in err
+
+
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--help"]])
+def test_a_flag_that_shows_something_does_no_work(flags, configs, capsys):
+    status, out, _ = automoe(capsys, "run", *flags)
+    assert status in (0, None) and out and not configs
+
+
+def test_cfg_job_prints_a_configuration_that_can_be_read_again(configs, capsys):
+    _, out, _ = automoe(capsys, "run", "seed=9", "--cfg", "job")
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(out)["seed"] == 9
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sed=2", "sed: unknown key. Did you mean 'seed'?"),
+        ("lr=3", "lr: unknown key. Did you mean 'training.lr'?"),
+        ("data.vocabulary.siz=3", "data.vocabulary.siz: unknown key. Did you mean 'data.vocabulary.size'?"),
+        ("+foo=1", "foo: unknown key (allowed: run, runs_dir, seed"),
+        ("seed=abc", "seed=abc: is not a whole number"),
+        ("training.lr=fast", "training.lr=fast: is not a number"),
+        ("model.pre_norm=perhaps", "model.pre_norm=perhaps: is not true or false"),
+        ("seed=null", "seed: must not be null"),
+        ("seed=-1", "seed=-1: is not allowed"),
+        ("data.split=3", "data.split: is a section: set the keys in it (allowed: data.split."),
+        (
+            "model=pre-norm",
+            "model=pre-norm: there is no such file (allowed: post_norm, pre_norm). Did you mean 'pre_norm'?",
+        ),
+        ("modle=pre_norm", "modle: unknown key. Did you mean 'model'?"),
+        ("training/lr=3", "training/lr: unknown key. Did you mean 'training.lr'?"),
+        ("seed=1,2", "seed=1,2: is several values. Add --multirun"),
+        ("run=a=b", "run=a=b: cannot be read: mismatched input '='"),
+        ("run=../x", "run=../x: is not allowed (allowed: letters"),
+        ("data.source=${nope}", "data.source: cannot be set: Interpolation key 'nope' not found"),
+        ("--config-name=nope", "--config-name=nope: there is no such file"),
+        ("--resolve", "--resolve: belongs to --cfg"),
+    ],
+)
+def test_a_wrong_override_is_one_line_that_helps(override, message, configs, capsys):
+    status, out, err = automoe(capsys, "run", override)
+    assert status == 2 and not out and not configs
+    assert err.startswith(f"automoe: error: {message}") and len(err.splitlines()) == 1
+
+
+def test_a_users_mistake_shows_no_traceback_and_a_defect_of_ours_does(stages_are, capsys):
+    def mistake(command, config):
+        raise DataError("has 3 lines, and its partner 4", file="a.en", hint="Use files of equal length")
+
+    def defect(command, config):
+        raise ValueError("ours")
+
+    stages_are(mistake)
+    expected = "automoe: error: a.en: has 3 lines, and its partner 4. Use files of equal length\n"
+    assert automoe(capsys, "data") == (2, "", expected)
+    stages_are(defect)
+    with pytest.raises(ValueError, match="ours"):
+        cli.main(["data"])
+
+
+def test_an_interrupted_command_ends_with_130(stages_are, capsys):
+    def interrupt(command, config):
+        raise KeyboardInterrupt
+
+    stages_are(interrupt)
+    assert automoe(capsys, "data") == (130, "", "automoe: stopped\n")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named_with_what_is_free(number, stages_are, tmp_path, capsys):
+    def fill(command, config):
+        raise OSError(number, os.strerror(number), str(tmp_path / "not/there"))
+
+    stages_are(fill)
+    status, _, err = automoe(capsys, "data")
+    assert status == 2 and str(tmp_path) in err and " MB are free on the file system of /" in err
+    assert "Everything that was finished is kept" in err and len(err.splitlines()) == 1
+
+
+def test_another_error_of_the_system_is_a_defect(stages_are):
+    def fail(command, config):
+        raise OSError(errno.EIO, "input/output error")
+
+    stages_are(fail)
+    with pytest.raises(OSError, match="input/output"):
+        cli.main(["data"])
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(tmp_path):
+    code = "import sys; from automoe.cli import main; sys.exit(main(['--help']))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=-1, env=environment, cwd=tmp_path)
+    os.close(writer)
+    assert done.returncode == 141 and done.stderr == b""
+
+
+def status_of(capsys, runs_dir, *arguments):
+    status, out, _ = automoe(capsys, "status", "--runs-dir", str(runs_dir), "--json", *arguments)
+    assert status == 0
+    return json.loads(out)
+
+
+def test_status_tells_what_is_finished_in_use_killed_and_damaged(tmp_path, capsys):
+    for power in (2, 3):
+        execute(STAGES, Toy(runs_dir=str(tmp_path), power=power), "sums")
+    (tmp_path / "toy/report/0123.partial").mkdir(parents=True)
+    entries = status_of(capsys, tmp_path)
+    shown = [(entry["stage"], entry["state"], entry["current"]) for entry in entries]
+    assert sorted(shown) == [
+        ("numbers", "finished", True),
+        ("report", "partial", False),
+        ("sums", "finished", False),
+        ("sums", "finished", True),
+    ]
+    assert all(entry["bytes"] > 0 and entry["wall_seconds"] >= 0 for entry in entries if entry["state"] == "finished")
+    (tmp_path / "toy/sums/current/manifest.json").unlink()
+    with RunFolder(tmp_path / "toy").locked():
+        states = {(entry["stage"], entry["state"]) for entry in status_of(capsys, tmp_path, "toy")}
+    assert states == {("numbers", "finished"), ("report", "running"), ("sums", "finished"), ("sums", "damaged")}
+    _, out, _ = automoe(capsys, "status", "--runs-dir", str(tmp_path))
+    assert "manifest.json: is missing" in out and out.startswith("run  stage")
+
+
+def test_status_of_a_run_of_another_format_is_a_line_and_no_failure(tmp_path, capsys):
+    execute(STAGES, Toy(runs_dir=str(tmp_path)), "numbers")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/run.json").write_text('{"format": 0}')
+    entries = status_of(capsys, tmp_path)
+    assert [entry["run"] for entry in entries] == ["toy", "old"] and "format 0" in entries[1]["problem"]
+
+
+def test_status_without_runs_says_so(tmp_path, capsys):
+    status, out, _ = automoe(capsys, "status", "--runs-dir", str(tmp_path / "none"))
+    assert (status, out) == (0, f"no results in {tmp_path / 'none'}\n")
+
+
+def results(runs_dir):
+    return {f"{path.parent.name}/{path.name}" for path in (runs_dir / "toy").glob("*/*") if not path.is_symlink()}
+
+
+@pytest.fixture
+def cluttered(tmp_path):
+    """A run whose `report` in use was made from `sums` that are no longer in use; one `sums` nothing uses."""
+    folders = {power: execute(STAGES, Toy(runs_dir=str(tmp_path), power=power), "sums") for power in (2, 3)}
+    execute(STAGES, Toy(runs_dir=str(tmp_path), power=4), "report")
+    execute(STAGES, Toy(runs_dir=str(tmp_path), power=3), "sums")
+    return tmp_path, folders[2]["sums"]
+
+
+def test_clean_removes_what_nothing_in_use_was_made_from(cluttered, capsys):
+    runs_dir, unused = cluttered
+    before = results(runs_dir)
+    status, out, _ = automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir), "--yes")
+    assert status == 0 and before - results(runs_dir) == {f"sums/{unused.name}"} and str(unused) in out
+    assert "nothing to remove" in automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir), "--yes")[1]
+    execute(STAGES, Toy(runs_dir=str(runs_dir), power=4), "report")
+
+
+def test_clean_removes_nothing_when_dry_or_unasked(cluttered, capsys, monkeypatch):
+    runs_dir, unused = cluttered
+    before = results(runs_dir)
+    assert str(unused) in automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir), "--dry-run")[1]
+    monkeypatch.setattr("sys.stdin", types.SimpleNamespace(isatty=lambda: False))
+    status, _, err = automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir))
+    assert status == 2 and "Add --yes" in err and results(runs_dir) == before
+
+
+def test_clean_keeps_killed_work_that_goes_on_and_removes_what_was_given_up(tmp_path, capsys):
+    execute(STAGES, Toy(runs_dir=str(tmp_path)), "sums")
+    link = tmp_path / "toy/sums/current"
+    changed = link.lstat().st_mtime
+    for name, age in (("given_up", -10), ("goes_on", +10)):
+        folder = tmp_path / f"toy/sums/{name}.partial"
+        folder.mkdir()
+        (folder / "checkpoint").write_text("x")
+        for path in (folder / "checkpoint", folder):
+            os.utime(path, (changed + age, changed + age))
+    (tmp_path / "toy/sums/half.removed").mkdir()
+    before = results(tmp_path)
+    automoe(capsys, "clean", "toy", "--runs-dir", str(tmp_path), "--yes")
+    assert before - results(tmp_path) == {"sums/given_up.partial", "sums/half.removed"}
+
+
+def test_clean_refuses_a_run_at_work_and_a_run_whose_history_is_unknown(cluttered, capsys, monkeypatch):
+    runs_dir, _ = cluttered
+    before = results(runs_dir)
+    monkeypatch.setattr("automoe.pipeline.run_folder._LOCK_PATIENCE_SECONDS", 0.0)
+    with RunFolder(runs_dir / "toy").locked():
+        status, _, err = automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir), "--yes")
+    assert status == 2 and f"process {os.getpid()}" in err
+    (runs_dir / "toy/report/current/manifest.json").write_text("{")
+    status, _, err = automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir), "--yes")
+    assert status == 2 and "is damaged" in err and results(runs_dir) == before
+
+
+def test_clean_of_an_unknown_run_names_those_that_exist(cluttered, capsys):
+    status, _, err = automoe(capsys, "clean", "tyo", "--runs-dir", str(cluttered[0]))
+    assert status == 2 and "there is no such run. Did you mean 'toy'?" in err
