@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from automoe.errors import AutoMoEError
+from automoe.version import __version__
 
 if TYPE_CHECKING:
     from automoe.runtime import Translator, load
 
-__version__ = "0.1.0"
 __all__ = ["AutoMoEError", "Translator", "__version__", "load"]
 
 

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import automoe
 from automoe.errors import AutoMoEError, ConfigError, did_you_mean
+from automoe.version import __version__
 
 RUN_COMMANDS = {
     "run": "all stages below, then the model's quality and three translated sentences",
@@ -71,7 +71,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(_help())
         return 0 if command else 2
     if command == "--version":
-        print(f"automoe {automoe.__version__}")
+        print(f"automoe {__version__}")
         return 0
     if command in RUN_COMMANDS:
         return _run_command(command, arguments[1:])
@@ -120,7 +120,7 @@ def _help() -> str:
         return "\n".join(f"  {name:<16}{text}" for name, text in commands.items())
 
     return f"""\
-automoe {automoe.__version__}: {(automoe.__doc__ or "").splitlines()[0].partition(": ")[2]}
+automoe {__version__}: neural architecture search for heterogeneous mixture-of-experts translation models
 
 A run, step by step: automoe COMMAND [KEY=VALUE ...]
 {listed(RUN_COMMANDS)}

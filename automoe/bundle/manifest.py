@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from automoe import __version__
 from automoe.errors import BundleError, ConfigError
 from automoe.files import digest_of
+from automoe.version import __version__
 
 FORMAT = "automoe-bundle"
 FORMAT_VERSION = 1

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from automoe.commands import format_size, format_table
 from automoe.commands.status import folder_size
 from automoe.errors import RunError
 from automoe.files import PARTIAL
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.run_folder import REMOVED, RunFolder, open_run
+from automoe.terminal import format_size, format_table
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

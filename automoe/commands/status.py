@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automoe.commands import format_size, format_table
 from automoe.errors import RunError
 from automoe.files import PARTIAL
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.run_folder import REMOVED, RunFolder, list_runs, open_run
+from automoe.terminal import format_size, format_table
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

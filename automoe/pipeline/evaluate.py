@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from automoe import runtime
 from automoe.data import PreparedData
 from automoe.decoding.placeholders import count_placeholder_errors
 from automoe.decoding.symbols import EOS, PAD
@@ -26,6 +25,7 @@ from automoe.pipeline.config import DecodingConfig, RunConfig
 from automoe.pipeline.export import BUNDLE
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.progress import Progress
+from automoe.runtime import load
 
 SCORES, HYPOTHESES = "scores.json", "hypotheses.txt"
 _BATCH = 64
@@ -38,7 +38,7 @@ def _part(config: RunConfig) -> DecodingConfig:
 def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     prepared = PreparedData.open(inputs["data"])
     sources, references = prepared.text("test", "src"), prepared.text("test", "tgt")
-    translator = runtime.load(inputs["export"] / BUNDLE)
+    translator = load(inputs["export"] / BUNDLE)
     with Progress("translating the test set", total=len(sources), unit="sentence") as progress:
         hypotheses = translator.translate(sources, batch_size=config.batch_size, on_progress=progress.advance)
     write_atomically(out / HYPOTHESES, "".join(line + "\n" for line in hypotheses))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import automoe
 from automoe.errors import RunError
 from automoe.files import digest_of, write_json
+from automoe.version import __version__
 
 FORMAT = 1
 """Version of the run folder's layout and of the manifest; a reader refuses any other."""
@@ -134,7 +134,7 @@ def check_format(content: Any, path: Path) -> None:
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise RunError(
-            f"is of run-folder format {found!r}; automoe {automoe.__version__} reads format {FORMAT} only",
+            f"is of run-folder format {found!r}; automoe {__version__} reads format {FORMAT} only",
             file=path,
             hint="Use another run folder (run=NAME), or the version of AutoMoE that wrote this one",
         )
@@ -173,7 +173,7 @@ def plain(value: Any) -> Any:
 
 def versions() -> dict[str, str]:
     """Versions of AutoMoE, Python and those packages that results depend on, without importing them."""
-    found = {"automoe": automoe.__version__, "python": platform.python_version()}
+    found = {"automoe": __version__, "python": platform.python_version()}
     for name, package in _PACKAGES.items():
         try:
             found[name] = importlib.metadata.version(package)

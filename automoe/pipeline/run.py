@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from automoe.commands import format_table
 from automoe.data import PreparedData
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.data import DATA
@@ -14,6 +13,7 @@ from automoe.pipeline.evaluate import EVALUATE, HYPOTHESES, SCORES
 from automoe.pipeline.execute import execute
 from automoe.pipeline.export import BUNDLE, EXPORT
 from automoe.pipeline.supernet import SUPERNET
+from automoe.terminal import format_table
 from automoe.training.log import read_log
 
 STAGES = (DATA, SUPERNET, EXPORT, EVALUATE)

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import automoe
 from automoe.errors import ConfigError, RunError, did_you_mean
 from automoe.files import PARTIAL, write_json
 from automoe.pipeline.manifest import FORMAT, check_format
+from automoe.version import __version__
 
 REMOVED = ".removed"
 """Suffix of a result that `automoe clean` is removing."""
@@ -135,7 +135,7 @@ class RunFolder:
                 os.ftruncate(lock.fileno(), 0)
                 os.write(lock.fileno(), json.dumps({"pid": os.getpid(), "host": platform.node()}).encode())
             if create and self._is_new():
-                write_json(self.path / _MARKER, {"format": FORMAT, "automoe": automoe.__version__})
+                write_json(self.path / _MARKER, {"format": FORMAT, "automoe": __version__})
             self.check()
             yield
 
