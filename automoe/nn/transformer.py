@@ -10,6 +10,7 @@ Shape suffixes: N target rows, B source sentences, S source length, L target len
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,9 +41,8 @@ class Source:
     routings: Routings = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """What the decoder says of a whole target."""
+class Decoded(NamedTuple):
+    """What the decoder says of a whole target; a tuple, since hooks on modules (fairseq's) look into outputs."""
 
     logits_NLV: Tensor
     routings: Routings

@@ -66,11 +66,11 @@ class CheckpointFolder:
                 path.unlink()
                 continue
             extra = trainer.load_checkpoint(str(path))
-            epoch_iterator = trainer.get_train_iterator(extra["train_iterator"]["epoch"])
+            epoch_iterator = epoch_batches(trainer, extra["train_iterator"]["epoch"])
             epoch_iterator.load_state_dict(extra["train_iterator"])
             trainer.lr_step(epoch_iterator.epoch)
             return epoch_iterator, Best(*extra["best"])
-        epoch_iterator = trainer.get_train_iterator(1)
+        epoch_iterator = epoch_batches(trainer, 1)
         trainer.lr_step(epoch_iterator.epoch)
         return epoch_iterator, None
 
@@ -82,6 +82,16 @@ class CheckpointFolder:
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.glob("checkpoint_*.pt"))
+
+
+def epoch_batches(trainer: Any, epoch: int) -> Any:
+    """fairseq's iterator over the training batches of one epoch.
+
+    fairseq makes batches with a seed that counts the epoch, and then keeps them for the epochs after; a
+    resumed training would make others. Without its cache every epoch has its own, resumed or not.
+    """
+    loaded = "train" in trainer.task.datasets
+    return trainer.get_train_iterator(epoch, load_dataset=not loaded, disable_iterator_cache=True)
 
 
 def _readable(path: Path) -> bool:

@@ -38,10 +38,10 @@ class TrainingConfig:
     """PyTorch threads; part of the result, since sums in another order differ in the last bits."""
 
     def __post_init__(self) -> None:
-        for name in ("max_updates", "max_tokens", "update_freq", "validate_every", "threads"):
+        for name in ("max_updates", "max_tokens", "update_freq", "warmup_updates", "validate_every", "threads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 1")
-        for name in ("warmup_updates", "clip_norm", "weight_decay", "balance_loss", "router_z_loss"):
+        for name in ("clip_norm", "weight_decay", "balance_loss", "router_z_loss"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 0")
         if self.lr <= 0:

@@ -17,18 +17,20 @@ from fairseq.trainer import Trainer
 from automoe.errors import TrainingError
 from automoe.nn.model_folder import write_model
 from automoe.progress import Progress
-from automoe.training.checkpoints import Best, CheckpointFolder
+from automoe.training.checkpoints import Best, CheckpointFolder, epoch_batches
 from automoe.training.log import TrainingLog
 from automoe.training.registration import AutoMoETranslationTask
 from automoe.training.train import TrainingJob
 
 _LOG_EVERY = 50
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints, within that of the training."""
 
 
 def run(job: TrainingJob, folder: Path) -> None:
     """Trains from the newest checkpoint in `folder`, or from the start, to the last update."""
     torch.set_num_threads(job.training.threads)
-    config = _fairseq_config(job)
+    config = _fairseq_config(job, folder / CHECKPOINTS)
     metrics.reset()
     np.random.seed(job.seed)  # noqa: NPY002  fairseq draws from the global generators
     utils.set_torch_seed(job.seed)
@@ -36,14 +38,14 @@ def run(job: TrainingJob, folder: Path) -> None:
     model = task.build_model(config.model)
     trainer = Trainer(config, task, model, task.build_criterion(config.criterion))
     task.load_dataset("valid")
-    checkpoints = CheckpointFolder(folder / "checkpoints")
+    checkpoints = CheckpointFolder(folder / CHECKPOINTS)
     epoch_iterator, best = checkpoints.restore(trainer)
     done = trainer.get_num_updates()
     log = TrainingLog(folder, resumed_at=done)
     with Progress("training", total=job.training.max_updates, unit="update", done=done) as progress:
         while trainer.get_num_updates() < job.training.max_updates:
             best = _train_epoch(job, trainer, epoch_iterator, checkpoints, best, log, progress)
-            epoch_iterator = trainer.get_train_iterator(epoch_iterator.next_epoch_idx, load_dataset=False)
+            epoch_iterator = epoch_batches(trainer, epoch_iterator.next_epoch_idx)
     assert best is not None, "max_updates >= 1, and the last update is validated"
     _finish(job, model, checkpoints, best, folder)
 
@@ -115,7 +117,7 @@ def _finish(job: TrainingJob, model: Any, checkpoints: CheckpointFolder, best: B
     write_model(model.transformer, folder, update=best.update, valid_nll=best.loss)
 
 
-def _fairseq_config(job: TrainingJob) -> Any:
+def _fairseq_config(job: TrainingJob, save_dir: Path) -> Any:
     """fairseq's configuration, by way of its own command line (the one interface that it documents)."""
     model, training = job.model, job.training
     flags = [
@@ -130,6 +132,7 @@ def _fairseq_config(job: TrainingJob) -> Any:
         *("--lr", str(training.lr), "--clip-norm", str(training.clip_norm)),
         *("--max-tokens", str(training.max_tokens), "--update-freq", str(training.update_freq)),
         *("--max-update", str(training.max_updates), "--warmup-updates", str(training.warmup_updates)),
+        *("--save-dir", str(save_dir)),  # where fairseq leaves the state of a crash
         *("--seed", str(job.seed), "--num-workers", "0", "--no-progress-bar"),
     ]
     if training.lr_decay == "linear":

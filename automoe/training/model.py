@@ -130,14 +130,14 @@ class _Decoder(FairseqIncrementalDecoder, _Adaptor):
         source = Source(tuple(encoder_out["states"]), mask[0] if mask else None)
         if incremental_state is None:
             decoded = self.transformer.decode(prev_output_tokens, source, self.arch, self.placement)
-            return decoded.logits_NLV, {}
+            return decoded.logits_NLV, {"attn": None}
         state: DecoderState | None = incremental_state.get("automoe")
         if state is None:
             state = self.transformer.begin(source, self.arch)
         logits_NV, incremental_state["automoe"] = self.transformer.step(
             prev_output_tokens[:, -1], state, self.arch, self.placement
         )
-        return logits_NV[:, None, :], {}
+        return logits_NV[:, None, :], {"attn": None}
 
     def reorder_incremental_state_scripting(self, incremental_state: dict[str, Any], new_order: Tensor) -> None:
         state: DecoderState | None = incremental_state.get("automoe")

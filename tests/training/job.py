@@ -1,0 +1,29 @@
+"""A tiny training on the fixture corpus, for the tests of this folder."""
+
+from pathlib import Path
+
+from automoe.data import DataConfig, VocabularyConfig, prepare
+from automoe.nn import TransformerConfig
+from automoe.space import find_architecture, read_architecture
+from automoe.training.config import TrainingConfig
+from automoe.training.train import TrainingJob
+
+CORPUS = Path(__file__).parents[1] / "fixtures" / "corpus"
+
+
+def prepared_corpus(folder: Path) -> Path:
+    paths = {f"{split}_{side}": str(CORPUS / f"{split}.{lang}")
+             for split in ("train", "valid", "test") for side, lang in (("source", "en"), ("target", "de"))}  # fmt: skip
+    prepare(DataConfig(corpus="text", vocabulary=VocabularyConfig(size=200, kind="bpe"), **paths), folder)
+    return folder
+
+
+def tiny_job(data: Path, **training) -> TrainingJob:
+    settings = {"max_updates": 30, "validate_every": 10, "max_tokens": 512, "warmup_updates": 10, "threads": 1}
+    return TrainingJob(
+        data=data,
+        architecture=read_architecture(find_architecture("tiny")),
+        model=TransformerConfig(vocab_size=200),
+        training=TrainingConfig(**(settings | training)),
+        seed=7,
+    )

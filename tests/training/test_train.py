@@ -1,0 +1,106 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from automoe.errors import TrainingError
+from automoe.nn.model_folder import read_model
+from automoe.training.log import TrainingLog, read_log
+from automoe.training.train import TrainingJob, train
+from tests.training.job import prepared_corpus, tiny_job
+
+# Where a training is when it is killed: what has just appeared in its folder.
+MOMENTS = {
+    "before the first checkpoint": "training.log",
+    "while a checkpoint is being written": "checkpoints/*.partial",
+    "between two checkpoints": "checkpoints/checkpoint_00000020.pt",
+}
+_TRAIN = "import sys; from pathlib import Path; from automoe.training.train import *; "
+_TRAIN += "train(TrainingJob.read(Path(sys.argv[1])), Path(sys.argv[1]))"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return prepared_corpus(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train(tiny_job(data), folder)
+    return folder
+
+
+def start(job: TrainingJob, folder: Path) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    job.write(folder)
+    return subprocess.Popen([sys.executable, "-c", _TRAIN, str(folder)], stderr=subprocess.PIPE)
+
+
+def kill_when(pattern: str, process: subprocess.Popen, folder: Path) -> None:
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.stderr.read().decode()
+        time.sleep(0.0005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_kill_at_any_moment_then_again_gives_the_same_weights_and_log(data, undisturbed, tmp_path):
+    for pattern in MOMENTS.values():
+        kill_when(pattern, start(tiny_job(data), tmp_path), tmp_path)
+        assert not (tmp_path / "model.safetensors").exists()
+    train(tiny_job(data), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+    assert (tmp_path / "model.json").read_bytes() == (undisturbed / "model.json").read_bytes()
+    assert read_log(tmp_path) == read_log(undisturbed)
+
+
+def test_training_dies_with_its_parent(data, tmp_path):
+    process = start(tiny_job(data, max_updates=100_000), tmp_path)
+    kill_when("checkpoints/*.pt", process, tmp_path)
+    log = tmp_path / "training.jsonl"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        before = log.read_bytes()
+        time.sleep(1.0)  # some twenty updates and two validations of a live training
+        if log.read_bytes() == before:
+            return
+    pytest.fail("the training still writes")
+
+
+def test_training_improves_and_keeps_the_best_validation(undisturbed):
+    valid = {record["update"]: record["nll_loss"] for record in read_log(undisturbed) if record["kind"] == "valid"}
+    info = json.loads((undisturbed / "model.json").read_text())
+    assert list(valid) == [10, 20, 30]
+    assert info["valid_nll"] == min(valid.values()) == valid[info["update"]] < valid[10]
+    checkpoint = undisturbed / "checkpoints" / f"checkpoint_{info['update']:08d}.pt"
+    weights = torch.load(checkpoint, weights_only=True)["model"]
+    for name, weight in read_model(undisturbed).state_dict().items():
+        assert torch.equal(weight, weights[f"transformer.{name}"])
+
+
+def test_another_seed_gives_another_model(data, undisturbed, tmp_path):
+    job = tiny_job(data, max_updates=10)
+    train(TrainingJob(**{**vars(job), "seed": 8}), tmp_path)
+    assert read_log(tmp_path)[0]["nll_loss"] != read_log(undisturbed)[0]["nll_loss"]
+
+
+def test_diverged_training_says_where_and_what_to_do(data, tmp_path):
+    with pytest.raises(TrainingError, match=r"update \d+.*(NaN|Nan|nan|inf).*Lower the learning rate"):
+        train(tiny_job(data, lr=1e30, warmup_updates=1, clip_norm=0.0), tmp_path)
+
+
+def test_resumed_log_drops_what_its_checkpoint_does_not_know(tmp_path):
+    log = TrainingLog(tmp_path, resumed_at=0)
+    for update in (10, 20, 30):
+        log.write("valid", update, nll_loss=1.0)
+    with (tmp_path / "training.jsonl").open("a") as stream:
+        stream.write('{"kind": "valid", "upd')  # a kill tore the line
+    TrainingLog(tmp_path, resumed_at=20)
+    assert [record["update"] for record in read_log(tmp_path)] == [10, 20]
