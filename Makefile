@@ -20,7 +20,7 @@ run: setup
 	$(BIN)/automoe run $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: setup
 	$(BIN)/ruff check

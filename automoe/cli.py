@@ -5,14 +5,17 @@ Run commands (`automoe run seed=2`) take Hydra's overrides; file commands (`auto
 
 from __future__ import annotations
 
+import argparse
 import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from automoe.errors import AutoMoEError, ConfigError, did_you_mean
+from automoe.files import free_bytes, is_full_disk
 from automoe.version import __version__
 
 RUN_COMMANDS = {
@@ -34,7 +37,11 @@ FILE_COMMANDS = {
 }
 """Commands that work on files; each but `fairseq-plugin` is a module of `automoe.commands`."""
 
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_UNUSABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO),
+)
+"""What the system says of files that only their owner can mend."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         output has gone. A defect of AutoMoE raises.
     """
     try:
+        _take_closed_streams()
         status = _dispatch(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except AutoMoEError as error:
         return _fail(str(error))
@@ -60,9 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes stdout once more when it ends
         return 141
     except OSError as error:
-        if error.errno not in _FULL_DISK:
-            raise
-        return _fail(_full_disk(error))
+        if is_full_disk(error):
+            return _fail(_full_disk(error))
+        if error.errno in _UNUSABLE and error.filename is not None:
+            return _fail(f"{error.filename}: cannot be used: {error.strerror}. Mend it, or name another place")
+        raise
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -87,17 +98,18 @@ def _run_command(command: str, overrides: list[str]) -> int:
     from automoe.pipeline.compose import compose
     from automoe.pipeline.config import RunConfig
 
+    as_json = "--json" in overrides  # ours, not Hydra's, which would refuse it
+    overrides = [override for override in overrides if override != "--json"]
+
     def work(config: RunConfig) -> None:
-        importlib.import_module("automoe.pipeline.run").run(command, config)
+        importlib.import_module("automoe.pipeline.run").run(command, config, as_json=as_json)
 
     compose(f"automoe {command}", overrides, RunConfig, work)
     return 0
 
 
 def _file_command(command: str, arguments: list[str]) -> int:
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="automoe")
+    parser = _MixedParser(prog="automoe")
     subparsers = parser.add_subparsers(dest="command", required=True)
     if command == "fairseq-plugin":
         subparsers.add_parser(command, description="Prints the folder that fairseq-train --user-dir takes.")
@@ -108,6 +120,22 @@ def _file_command(command: str, arguments: list[str]) -> int:
     module.add_parser(subparsers)
     status: int = module.run(parser.parse_args(arguments))
     return status
+
+
+class _MixedParser(argparse.ArgumentParser):
+    """Takes options between positional arguments too: older argparse refuses FILE in `BUNDLE --beam 1 FILE`."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, which calls this for every sub-parser and, to mix, twice for each."""
+        if self._mixing or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
 
 def fairseq_plugin_folder() -> Path:
@@ -128,25 +156,39 @@ A run, step by step: automoe COMMAND [KEY=VALUE ...]
 Files: automoe COMMAND [ARGUMENTS]
 {listed(FILE_COMMANDS)}
 
-automoe COMMAND --help says more; automoe run --cfg job prints the configuration; automoe --version."""
+automoe COMMAND --help says more, automoe run --cfg job prints the configuration, --json gives JSON
+instead of tables; automoe --version."""
 
 
 def _full_disk(error: OSError) -> str:
     """Which file system is full, how much is free, and what is safe."""
-    from automoe.pipeline.execute import free_bytes
-
-    path = Path(error.filename) if isinstance(error.filename, str) and error.filename else Path.cwd()
     full = "the disk quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
+    if isinstance(error.filename, str) and error.filename:
+        path = Path(error.filename)
+        free = f"{free_bytes(path) / 1e6:.1f} MB are free on the file system of {_mount_point(path)}"
+        place = f"{path}: {full}: {free}"
+    else:  # `write` names no file
+        place = f"{full} where the output goes"
     return (
-        f"{path}: {full}: {free_bytes(path) / 1e6:.1f} MB are free on the file system of {_mount_point(path)}. "
-        "Everything that was finished is kept: make room (automoe clean RUN removes what nothing uses) and run the "
-        "same command again"
+        f"{place}. Everything that was finished is kept: make room (automoe clean RUN removes what nothing uses) and "
+        "run the same command again"
     )
 
 
 def _mount_point(path: Path) -> Path:
     existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     return next(folder for folder in (existing, *existing.parents) if folder.is_mount())
+
+
+def _take_closed_streams() -> None:
+    """Gives the numbers of closed standard streams to /dev/null: no file of ours may become a child's stdout."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    if sys.stderr is None:  # print(file=None) would write to stdout
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (open to the end of the process)
 
 
 def _fail(message: str) -> int:

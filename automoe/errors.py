@@ -56,6 +56,13 @@ class AutoMoEError(Exception):
         hint = f". {self.hint}" if self.hint else ""
         return f"{place}{subject}{self.problem}{allowed}{hint}"
 
+    def fields(self) -> dict[str, Any]:
+        """The arguments that make this error again, for another process; the value as it is shown."""
+        names = ("problem", "file", "line", "key", "allowed", "hint")
+        return {name: getattr(self, name) for name in names} | (
+            {"value": _shown(self.value)} if self.has_value else {}
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:  # the message alone would not rebuild the fields
         return _rebuild, (type(self), self.__dict__)
 

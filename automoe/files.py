@@ -6,6 +6,7 @@ half-written neighbour, which the next writer takes over.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+_NOTHING_FREE_BYTES = 64 * 1024
 PARTIAL = ".partial"
 """Suffix of what is being written and has not been renamed yet."""
 
@@ -50,6 +52,22 @@ def finish_folder(partial: Path, final: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically; keys keep their order."""
     write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether the disk is full, or the user's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def free_bytes(path: Path) -> int:
+    """Free bytes of the file system that holds `path`, or would hold it if it existed."""
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(existing).free
+
+
+def is_full(path: Path) -> bool:
+    """Whether the file system of `path` has no room left, whatever error a library made of that."""
+    return free_bytes(path) < _NOTHING_FREE_BYTES
 
 
 def sha256_of(path: Path) -> str:

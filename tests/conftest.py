@@ -1,6 +1,61 @@
-"""What all tests share: one thread, so that results do not depend on the machine's number of cores."""
+"""What all tests share: one thread, so that results do not depend on the machine's number of cores, and one run."""
 
 import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+CORPUS = Path(__file__).parent / "fixtures" / "corpus"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyRun:
+    """A finished run of all stages at the smallest size. Copy it before changing anything in it."""
+
+    run_dir: Path
+    bundle: Path
+    overrides: tuple[str, ...]
+    """All settings, `run` and `runs_dir` too: with them every stage is finished already."""
+    env: dict[str, str]
+    """Environment of a process that shall make the same again."""
+
+    def command(self, stage: str, *overrides: str, runs_dir: Path | None = None) -> list[str]:
+        """The program and its arguments, for the run itself or a copy of it in another folder of runs."""
+        return [sys.executable, "-m", "automoe.cli", *self.arguments(stage, *overrides, runs_dir=runs_dir)]
+
+    def arguments(self, stage: str, *overrides: str, runs_dir: Path | None = None) -> list[str]:
+        """The arguments alone, for `automoe.cli.main`."""
+        place = [] if runs_dir is None else [f"runs_dir={runs_dir}"]
+        return [stage, *self.overrides, *place, *overrides]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> TinyRun:
+    """Corpus to scores by `automoe run` in a process of its own, once for all tests."""
+    for package in ("fairseq", "hydra", "sacrebleu"):
+        pytest.importorskip(package)
+    files = [
+        f"data.{split}_{side}={CORPUS / split}.{language}"
+        for split in ("train", "valid", "test")
+        for side, language in (("source", "en"), ("target", "de"))
+    ]
+    sizes = ["data.vocabulary.size=200", "data.vocabulary.kind=bpe", "architecture=tiny", "training.threads=1"]
+    length = ["training.max_updates=20", "training.validate_every=10"]
+    runs_dir = tmp_path_factory.mktemp("tiny_run") / "runs"
+    run = TinyRun(
+        run_dir=runs_dir / "tiny",
+        bundle=Path(),
+        overrides=("data=text", *files, *sizes, *length, f"runs_dir={runs_dir}", "run=tiny"),
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+    )
+    done = subprocess.run(run.command("run"), env=run.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    export = run.run_dir / "export"
+    bundle = export / (export / "current").readlink() / "bundle"
+    return TinyRun(run_dir=run.run_dir, bundle=bundle, overrides=run.overrides, env=run.env)

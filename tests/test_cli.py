@@ -47,7 +47,7 @@ def configs(stages_are, monkeypatch, tmp_path):
     """The configurations that the run commands received, in a current directory of their own."""
     monkeypatch.chdir(tmp_path)
     received = []
-    stages_are(lambda command, config: received.append(config))
+    stages_are(lambda command, config, as_json: received.append(config))
     return received
 
 
@@ -153,7 +153,7 @@ def test_cfg_job_prints_a_configuration_that_can_be_read_again(configs, capsys):
         ("modle=pre_norm", "modle: unknown key. Did you mean 'model'?"),
         ("training/lr=3", "training/lr: unknown key. Did you mean 'training.lr'?"),
         ("seed=1,2", "seed=1,2: is several values. Add --multirun"),
-        ("run=a=b", "run=a=b: cannot be read: mismatched input '='"),
+        ("run=a=b", "run=a=b: holds a character that needs quotes. Put quotes inside quotes: 'run=\"a=b\"'"),
         ("run=../x", "run=../x: is not allowed (allowed: letters"),
         ("data.source=${nope}", "data.source: cannot be set: Interpolation key 'nope' not found"),
         ("--config-name=nope", "--config-name=nope: there is no such file"),
@@ -167,10 +167,10 @@ def test_a_wrong_override_is_one_line_that_helps(override, message, configs, cap
 
 
 def test_a_users_mistake_shows_no_traceback_and_a_defect_of_ours_does(stages_are, capsys):
-    def mistake(command, config):
+    def mistake(command, config, as_json):
         raise DataError("has 3 lines, and its partner 4", file="a.en", hint="Use files of equal length")
 
-    def defect(command, config):
+    def defect(command, config, as_json):
         raise ValueError("ours")
 
     stages_are(mistake)
@@ -182,7 +182,7 @@ def test_a_users_mistake_shows_no_traceback_and_a_defect_of_ours_does(stages_are
 
 
 def test_an_interrupted_command_ends_with_130(stages_are, capsys):
-    def interrupt(command, config):
+    def interrupt(command, config, as_json):
         raise KeyboardInterrupt
 
     stages_are(interrupt)
@@ -191,7 +191,7 @@ def test_an_interrupted_command_ends_with_130(stages_are, capsys):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named_with_what_is_free(number, stages_are, tmp_path, capsys):
-    def fill(command, config):
+    def fill(command, config, as_json):
         raise OSError(number, os.strerror(number), str(tmp_path / "not/there"))
 
     stages_are(fill)
@@ -201,7 +201,7 @@ def test_a_full_disk_is_named_with_what_is_free(number, stages_are, tmp_path, ca
 
 
 def test_another_error_of_the_system_is_a_defect(stages_are):
-    def fail(command, config):
+    def fail(command, config, as_json):
         raise OSError(errno.EIO, "input/output error")
 
     stages_are(fail)

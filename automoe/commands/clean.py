@@ -91,6 +91,12 @@ def used_results(run: RunFolder) -> set[tuple[str, str]]:
     while waiting:
         stage, hash = waiting.pop()
         if (stage, hash) not in used:
+            if hash != Path(hash).name or not run.result(stage, hash).is_dir():
+                raise RunError(
+                    f"leads to {hash!r}, which is no result",
+                    file=run.path / stage / "current",
+                    hint="Remove this link, or run the stage again: nothing was removed",
+                )
             used.add((stage, hash))
             waiting += read_manifest(run.result(stage, hash)).identity.inputs.items()
     return used

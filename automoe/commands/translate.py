@@ -117,6 +117,8 @@ class _LineWarnings:
 @contextmanager
 def _opened_source(file: str) -> Iterator[BinaryIO]:
     if file == "-":
+        if sys.stdin is None:
+            raise DataError("is closed", file="stdin", hint="Name a FILE to translate")
         yield sys.stdin.buffer
         return
     try:
@@ -133,6 +135,8 @@ def _opened_source(file: str) -> Iterator[BinaryIO]:
 def _opened_output(file: str | None) -> Iterator[BinaryIO]:
     """Stdout, or a file that appears under its name only once the body has ended well."""
     if file is None:
+        if sys.stdout is None:
+            raise DataError("is closed", file="stdout", hint="Name a file: -o OUT")
         yield sys.stdout.buffer
         return
     path = Path(file)

@@ -96,6 +96,7 @@ def prepare(config: DataConfig, out: Path) -> DataSummary:
     with Progress("reading sentence pairs", unit="pair") as progress:
         raw = [_counted(pair, progress) for pair in corpus.pairs("train")]
     cleaned, dropped = clean(raw, config.cleaning, config.placeholder_pattern)
+    _check_not_empty("train", cleaned, dropped)
     splits = _divide(cleaned, corpus, config)
 
     with Progress("training the segmenter", total=1, unit="model") as progress:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
 from automoe.data.config import DataConfig
-from automoe.errors import ConfigError, DataError
+from automoe.errors import ConfigError, DataError, did_you_mean
 from automoe.files import digest_of, sha256_of
 
 _SPLITS = ("train", "valid", "test")
@@ -57,9 +57,9 @@ class TextCorpus:
         """Hash of the bytes of all files."""
         hashes = {}
         for split, sides in self._files.items():
-            for file in sides:
-                _check_file(file)
-            hashes[split] = [sha256_of(file) for file in sides]
+            for file, side in zip(sides, ("source", "target"), strict=True):
+                _check_file(file, f"data.{split}_{side}")
+            hashes[split] = [_hash(file) for file in sides]
         return digest_of(hashes)
 
     def splits(self) -> tuple[str, ...]:
@@ -99,16 +99,34 @@ def _lines(file: Path) -> Iterator[str]:
             hint="Convert the file to UTF-8, or mend the line",
         ) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"is a damaged gzip file: {error}", file=file) from error
+        raise DataError(f"is a damaged gzip file: {error}", file=file, hint="Copy or compress it again") from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def _open(file: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
-def _check_file(file: Path) -> None:
-    if not file.is_file():
-        raise DataError("there is no such file", file=file)
+def _hash(file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _check_file(file: Path, key: str | None = None) -> None:
+    if file.is_dir():
+        raise DataError("is a folder", file=file, key=key, allowed="a file of text, one sentence a line")
+    if not file.exists():
+        near = [path.name for path in file.parent.glob("*") if path.is_file()] if file.parent.is_dir() else []
+        raise DataError("there is no such file", file=file, key=key, hint=did_you_mean(file.name, near))
+    if not file.is_file():  # it is read more than once
+        raise DataError("is a pipe or a device", file=file, key=key, allowed="a file of text, one sentence a line")
+
+
+def _unreadable(file: Path, error: OSError) -> DataError:
+    return DataError(f"cannot be read: {error.strerror}", file=file)
 
 
 def _raise_unequal(source_file: Path, target_file: Path) -> NoReturn:

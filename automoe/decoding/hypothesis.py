@@ -10,6 +10,11 @@ from typing import Any
 from automoe.decoding.stepper import Int64Array
 from automoe.errors import ConfigError
 
+MAX_BEAM = 1000
+"""Far beyond any use; a slip of the keyboard would take all memory."""
+MAX_LENGTH_PENALTY = 10.0
+"""Either way; length ** length_penalty must stay within float32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
@@ -25,10 +30,11 @@ class SearchConfig:
     """See `limit` (`--max-len-b`)."""
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.beam) or self.beam < 1:
-            raise ConfigError("beam", self.beam, allowed="whole numbers >= 1")
-        if not _is_number(self.length_penalty):
-            raise ConfigError("length_penalty", self.length_penalty, allowed="finite numbers")
+        if not _is_whole(self.beam) or not 1 <= self.beam <= MAX_BEAM:
+            raise ConfigError("beam", self.beam, allowed=f"whole numbers from 1 to {MAX_BEAM}")
+        if not _is_number(self.length_penalty) or abs(self.length_penalty) > MAX_LENGTH_PENALTY:
+            allowed = f"numbers from {-MAX_LENGTH_PENALTY:g} to {MAX_LENGTH_PENALTY:g}"
+            raise ConfigError("length_penalty", self.length_penalty, allowed=allowed)
         if not _is_number(self.max_ratio) or self.max_ratio < 0:
             raise ConfigError("max_ratio", self.max_ratio, allowed=">= 0")
         if not _is_whole(self.max_extra) or self.max_extra < 1:

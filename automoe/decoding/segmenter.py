@@ -128,7 +128,8 @@ class Segmenter:
             placeholders: those of the source, as `encode` gave them. A symbol without one stays (`<ph5>`).
         """
         kept = [int(index) for index in ids if index not in (BOS, PAD, EOS)]
-        return restore_placeholders(self._processor.decode(kept), placeholders)
+        # Of bytes (byte_fallback) a model can make a line end, which would tear the output's lines apart.
+        return normalise(restore_placeholders(self._processor.decode(kept), placeholders))
 
 
 def normalise(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from automoe.files import write_atomically, write_json
+from automoe.files import sha256_of, write_atomically, write_json
 from automoe.nn.config import TransformerConfig
 from automoe.nn.transformer import Transformer
 from automoe.space import Architecture
@@ -19,18 +20,21 @@ WEIGHTS, SIZES = "model.safetensors", "model.json"
 
 def write_model(transformer: Transformer, folder: Path, **info: Any) -> None:
     """Writes a model's weights and sizes into `folder`; `info` (JSON) is kept beside them."""
-    write_atomically(folder / WEIGHTS, weights_as_bytes(transformer))
+    weights = weights_as_bytes(transformer)
+    write_atomically(folder / WEIGHTS, weights)
     sizes = {"architecture": transformer.maximum.to_dict(), "model": transformer.config.to_dict()}
-    write_json(folder / SIZES, sizes | info)
+    write_json(folder / SIZES, sizes | {"weights_sha256": hashlib.sha256(weights).hexdigest()} | info)
 
 
 def read_model(folder: Path) -> Transformer:
     """Reads the model that `write_model` wrote, in evaluation mode.
 
     Raises:
-        OSError, ValueError: the folder is no such folder; finished stages always are.
+        OSError, ValueError: the folder is no such folder, or its weights were altered.
     """
     sizes = json.loads((folder / SIZES).read_text())
+    if sha256_of(folder / WEIGHTS) != sizes["weights_sha256"]:
+        raise ValueError(f"{WEIGHTS} was altered after it was written")
     with torch.device("meta"):
         transformer = Transformer(
             Architecture.from_dict(sizes["architecture"]), TransformerConfig.from_dict(sizes["model"])

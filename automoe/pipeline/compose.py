@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "String": "a text"}
+_FLAGS_WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir",
+                     "-cd", "--experimental-rerun", "--info", "-i"}  # fmt: skip
 _EXCLUSIVE_FLAGS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 
 
@@ -43,7 +45,6 @@ def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callabl
     """
     try:
         import hydra
-        from hydra.core.config_store import ConfigStore
         from hydra.core.hydra_config import HydraConfig
         from hydra.errors import HydraException
         from hydra.types import RunMode
@@ -51,8 +52,6 @@ def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callabl
     except ModuleNotFoundError as error:
         raise DependencyError("hydra-core", extra="train") from error
 
-    schema: Any = schema_of(cast(type, kind))
-    ConfigStore.instance().store(name="schema", node=schema)
     composed: list[DictConfig] = []
 
     def task(config: DictConfig) -> None:
@@ -62,9 +61,10 @@ def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callabl
             composed.append(config)
 
     _check_flags(arguments)
+    _check_overrides(arguments)
     decorated = hydra.main(version_base="1.3", config_path=str(resource_folder("conf")), config_name="config")(task)
     try:
-        with _hydra_called_as(command, arguments):
+        with _hydra_called_as(command, arguments), _schema_stored(schema_of(cast(type, kind))):
             decorated()
         settings = [_settings_of(config, kind) for config in composed]
     except (HydraException, OmegaConfBaseException) as error:
@@ -89,6 +89,37 @@ def _check_flags(arguments: Sequence[str]) -> None:
         flag.partition("=")[0] for flag in arguments
     }:
         raise ConfigError("--resolve", problem="belongs to --cfg")
+
+
+def _check_overrides(arguments: Sequence[str]) -> None:
+    """What Hydra words badly or answers with a bare ValueError."""
+    values_of_flags = {flag + 1 for flag, word in enumerate(arguments) if word in _FLAGS_WITH_VALUE}
+    for index, argument in enumerate(arguments):
+        key, equals, value = argument.partition("=")
+        if argument.startswith(("-", "~")) or index in values_of_flags:
+            continue
+        if not equals or not key:
+            raise ConfigError(
+                argument or "''", problem="is no setting", allowed="KEY=VALUE, such as training.lr=0.001"
+            )
+        if (resource_folder("conf") / key).is_dir() and re.fullmatch(r"[-+]?[0-9.]+|true|false", value.lower()):
+            options = sorted(path.stem for path in (resource_folder("conf") / key).glob("*.yaml"))
+            raise ConfigError(key, value, "there is no such file", allowed=", ".join(options))
+
+
+@contextmanager
+def _schema_stored(schema: Any) -> Iterator[None]:
+    """Shows Hydra our schema and its own; others (fairseq's is called `config`, as our file is) would be mixed in."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    everything = store.repo
+    store.repo = {"hydra": everything["hydra"]}
+    store.store(name="schema", node=schema)
+    try:
+        yield
+    finally:
+        store.repo = everything
 
 
 @contextmanager
@@ -155,10 +186,17 @@ def _malformed(error: Exception) -> ConfigError:
             ambiguous[1],
             ambiguous[2],
             "is several values",
-            hint=f"Add --multirun to run with each of them; a list is written {ambiguous[1]}=[{ambiguous[2]}]",
+            hint=f"Add --multirun to run with each of them; a list is written {ambiguous[1]}=[{ambiguous[2]}], "
+            f"a text with commas '{ambiguous[1]}=\"{ambiguous[2]}\"'",
         )
     text = " ".join(str(error).partition("See https")[0].split())
-    quote = "Put quotes inside quotes around special characters: 'key=\"a=b, c\"'"
+    if override is None:
+        return ConfigError("configuration", problem=f"cannot be read: {text}")
+    key, _, value = str(override).partition("=")
+    quoted = value if value.startswith(("'", '"')) else f'"{value}"'
     return ConfigError(
-        override or "configuration", problem=f"cannot be read: {text}", hint=quote if override else None
+        key,
+        value,
+        "holds a character that needs quotes",
+        hint=f"Put quotes inside quotes: '{key}={quoted}' (Hydra says: {text.partition(': ')[2] or text})",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from automoe.data.config import DataConfig
+from automoe.decoding import SearchConfig
 from automoe.errors import ConfigError
 from automoe.pipeline.run_folder import check_run_name
 from automoe.training.config import TrainingConfig
@@ -43,9 +44,9 @@ class DecodingConfig:
     """Sentences translated together; changes the speed only."""
 
     def __post_init__(self) -> None:
-        for name in ("beam", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"decoding.{name}", getattr(self, name), allowed=">= 1")
+        SearchConfig(beam=self.beam, length_penalty=self.length_penalty)  # refuses what it does not take
+        if self.batch_size < 1:
+            raise ConfigError("decoding.batch_size", self.batch_size, allowed=">= 1")
         if self.max_source_tokens < 2:
             raise ConfigError("decoding.max_source_tokens", self.max_source_tokens, allowed=">= 2")
 
@@ -69,5 +70,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_run_name(self.run)
+        if not self.runs_dir:
+            raise ConfigError("runs_dir", self.runs_dir, "is empty", allowed="a folder, . for the current one")
         if not 0 <= self.seed < 2**31:
             raise ConfigError("seed", self.seed, allowed="0 <= seed < 2**31")

@@ -20,10 +20,10 @@ from automoe.decoding.symbols import EOS, PAD
 from automoe.evaluation import bleu, chrf
 from automoe.files import write_atomically, write_json
 from automoe.nn.expert_loads import expert_loads
-from automoe.nn.model_folder import read_model
 from automoe.pipeline.config import DecodingConfig, RunConfig
 from automoe.pipeline.export import BUNDLE
 from automoe.pipeline.stage import Inputs, Stage
+from automoe.pipeline.supernet import trained_model
 from automoe.progress import Progress
 from automoe.runtime import load
 
@@ -42,7 +42,7 @@ def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     with Progress("translating the test set", total=len(sources), unit="sentence") as progress:
         hypotheses = translator.translate(sources, batch_size=config.batch_size, on_progress=progress.advance)
     write_atomically(out / HYPOTHESES, "".join(line + "\n" for line in hypotheses))
-    loads = expert_loads(read_model(inputs["supernet"]), _batches(prepared))
+    loads = expert_loads(trained_model(inputs["supernet"]), _batches(prepared))
     write_json(
         out / SCORES,
         {

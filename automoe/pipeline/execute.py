@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from automoe.errors import AutoMoEError
-from automoe.files import PARTIAL, finish_folder
+from automoe.files import PARTIAL, finish_folder, is_full, is_full_disk
 from automoe.pipeline.manifest import MANIFEST, Manifest, Times, machine, read_manifest, sizes_of, versions
 from automoe.pipeline.run_folder import RunFolder, check_run_name
 from automoe.pipeline.stage import Inputs, Stage, Step, plan
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_NOTHING_FREE_BYTES = 64 * 1024
 
 
 class RunSettings(Protocol):
@@ -122,16 +119,10 @@ class _FullDisk:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if not isinstance(error, Exception) or isinstance(error, AutoMoEError):
             return
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and is_full_disk(error):
             error.filename = error.filename or str(self._folder)
-        elif free_bytes(self._folder) < _NOTHING_FREE_BYTES:
+        elif is_full(self._folder):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder)) from error
-
-
-def free_bytes(path: Path) -> int:
-    """Free bytes of the file system that holds `path`, or would hold it if it existed."""
-    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-    return shutil.disk_usage(existing).free
 
 
 def _say(line: str) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from automoe.data import PreparedData
 from automoe.decoding import SearchConfig
 from automoe.export import export_bundle
-from automoe.nn.model_folder import SIZES, read_model
+from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import DecodingConfig, RunConfig
 from automoe.pipeline.stage import Inputs, Stage
+from automoe.pipeline.supernet import trained_model
 
 BUNDLE = "bundle"
 """Name of the bundle's folder within the stage's."""
@@ -22,9 +23,10 @@ def _part(config: RunConfig) -> DecodingConfig:
 
 def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     prepared = PreparedData.open(inputs["data"])
+    transformer = trained_model(inputs["supernet"])
     trained = json.loads((inputs["supernet"] / SIZES).read_text())
     export_bundle(
-        read_model(inputs["supernet"]),
+        transformer,
         out / BUNDLE,
         segmenter_model=prepared.segmenter.model,
         placeholder_pattern=prepared.summary.placeholder_pattern,

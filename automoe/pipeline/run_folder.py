@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from automoe.errors import ConfigError, RunError, did_you_mean
-from automoe.files import PARTIAL, write_json
+from automoe.files import PARTIAL, is_full_disk, write_json
 from automoe.pipeline.manifest import FORMAT, check_format
 from automoe.version import __version__
 
@@ -83,7 +83,14 @@ class RunFolder:
         aside = self.path / stage / (_CURRENT + PARTIAL)
         aside.unlink(missing_ok=True)
         aside.symlink_to(hash)
-        aside.replace(self.path / stage / _CURRENT)
+        try:
+            aside.replace(self.path / stage / _CURRENT)
+        except IsADirectoryError:
+            raise RunError(
+                "is a folder where a link must stand",
+                file=self.path / stage / _CURRENT,
+                hint="Move it away and run the same command again; all results are kept",
+            ) from None
 
     def folders(self) -> dict[str, list[Path]]:
         """Every result by stage: finished, partial, or being removed (the suffix tells), oldest first."""
@@ -154,7 +161,9 @@ class RunFolder:
     def _make(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if is_full_disk(error):
+                raise
             raise RunError(
                 f"cannot be made a folder: {error.strerror}",
                 file=self.path,

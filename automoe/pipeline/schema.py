@@ -8,6 +8,7 @@ real thing, whose `__post_init__` then checks the values.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -111,6 +112,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return tuple(_convert(options[0], item, key) for item in value)
     if hint is Path:
         return Path(value)
+    if hint is float and not math.isfinite(value):
+        raise ConfigError(key, value, "is not a finite number")
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, key + ".")
     return value

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from automoe.data import PreparedData
-from automoe.nn import TransformerConfig
+from automoe.errors import RunError
+from automoe.nn import Transformer, TransformerConfig
+from automoe.nn.model_folder import read_model
 from automoe.pipeline.config import ModelConfig, RunConfig
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.space import Architecture, find_architecture, read_architecture
@@ -42,6 +44,22 @@ def _run(part: SupernetPart, inputs: Inputs, out: Path) -> None:
         seed=inputs.seed,
     )
     train(job, out)
+
+
+def trained_model(folder: Path) -> Transformer:
+    """The model in the finished folder of this stage.
+
+    Raises:
+        RunError: the model's files are damaged.
+    """
+    try:
+        return read_model(folder)
+    except Exception as error:  # whatever JSON, safetensors and torch make of damaged bytes
+        raise RunError(
+            f"the trained model is damaged: {error}",
+            file=folder,
+            hint=f"Move the folder {folder} away and run the same command again: it is then trained anew",
+        ) from error
 
 
 SUPERNET = Stage(name="supernet", run=_run, part=_part, needs=("data",))

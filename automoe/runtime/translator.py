@@ -34,6 +34,8 @@ class Translation:
     """Token ids, the end symbol last; none for an empty sentence."""
 
 
+_MAX_THREADS = 256
+"""No model of ours gains from more, and OpenMP crashes when the system refuses a thread."""
 _EMPTY = Translation(text="", score=0.0, tokens=())
 
 
@@ -50,8 +52,8 @@ def load(path: str | Path, *, backend: str = "torch", threads: int = 1) -> Trans
         ConfigError: there is no such backend.
         DependencyError: a package that is needed is not installed.
     """
-    if threads < 1:
-        raise ConfigError("threads", threads, allowed=">= 1")
+    if not 1 <= threads <= _MAX_THREADS:
+        raise ConfigError("threads", threads, allowed=f"1 to {_MAX_THREADS}")
     open_stepper = find_backend(backend)
     bundle = read_bundle(path)
     segmenter = Segmenter.from_file(bundle.path(SEGMENTER_FILE), bundle.manifest.placeholder_pattern)

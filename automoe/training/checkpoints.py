@@ -39,11 +39,18 @@ class CheckpointFolder:
         """The checkpoint that was written after `update` optimiser steps."""
         return self.folder / f"checkpoint_{update:08d}.pt"
 
-    def save(self, trainer: Any, epoch_iterator: Any, best: Best) -> None:
-        """Writes a checkpoint of the trainer, then removes those that are neither recent nor the best."""
+    def save(self, trainer: Any, epoch_iterator: Any, best: Best, loss: float) -> None:
+        """Writes a checkpoint of the trainer, then removes those that are neither recent nor the best.
+
+        Args:
+            trainer: fairseq's.
+            epoch_iterator: fairseq's, at the place in the data that was reached.
+            best: the best validation so far, this one included.
+            loss: that of this validation.
+        """
         path = self.path(trainer.get_num_updates())
         aside = path.with_name(path.name + PARTIAL)
-        state = {"train_iterator": epoch_iterator.state_dict(), "best": [best.update, best.loss]}
+        state = {"train_iterator": epoch_iterator.state_dict(), "best": [best.update, best.loss], "loss": loss}
         trainer.consolidate_optimizer()  # fairseq expects this call before each of the next
         trainer.save_checkpoint(str(aside), state)
         with aside.open("rb") as stream:
@@ -69,7 +76,11 @@ class CheckpointFolder:
             epoch_iterator = epoch_batches(trainer, extra["train_iterator"]["epoch"])
             epoch_iterator.load_state_dict(extra["train_iterator"])
             trainer.lr_step(epoch_iterator.epoch)
-            return epoch_iterator, Best(*extra["best"])
+            best, update = Best(*extra["best"]), trainer.get_num_updates()
+            if best.update != update and not _readable(self.path(best.update)):
+                logger.warning("%s is lost; %s takes its place as the best", self.path(best.update), path)
+                best = Best(update, extra["loss"])
+            return epoch_iterator, best
         epoch_iterator = epoch_batches(trainer, 1)
         trainer.lr_step(epoch_iterator.epoch)
         return epoch_iterator, None

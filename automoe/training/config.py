@@ -6,23 +6,26 @@ from dataclasses import dataclass
 
 from automoe.errors import ConfigError
 
+_MAX_THREADS = 256
+"""No model of ours gains from more, and OpenMP crashes when the system refuses a thread."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """Settings of one training; fairseq's Trainer carries them out."""
 
-    max_updates: int = 3000
+    max_updates: int = 1800
     """Optimiser steps in all."""
     max_tokens: int = 2048
     """Tokens per batch, paddings included, on the longer side."""
     update_freq: int = 1
     """Batches whose gradients are added up for one step."""
-    lr: float = 2e-3
+    lr: float = 3e-3
     """Peak learning rate, reached after the warm-up."""
-    warmup_updates: int = 400
-    """Linear warm-up; afterwards the rate falls with the inverse square root of the step, or linearly to 0."""
-    lr_decay: str = "inverse_sqrt"
-    """`inverse_sqrt` or `linear` (to 0 at max_updates)."""
+    warmup_updates: int = 300
+    """Steps of linear warm-up."""
+    lr_decay: str = "linear"
+    """How the rate falls afterwards: `linear` (to 0 at max_updates) or `inverse_sqrt` (of the step)."""
     clip_norm: float = 1.0
     """Largest norm of the gradient; 0 clips nothing."""
     weight_decay: float = 0.0
@@ -32,15 +35,17 @@ class TrainingConfig:
     """Coefficient of the load-balancing loss (Switch: 0.01)."""
     router_z_loss: float = 0.001
     """Coefficient of the router z-loss (ST-MoE: 0.001)."""
-    validate_every: int = 250
+    validate_every: int = 200
     """Steps between validations; each also writes a checkpoint, from which a killed training goes on."""
-    threads: int = 2
+    threads: int = 1
     """PyTorch threads; part of the result, since sums in another order differ in the last bits."""
 
     def __post_init__(self) -> None:
         for name in ("max_updates", "max_tokens", "update_freq", "warmup_updates", "validate_every", "threads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 1")
+        if self.threads > _MAX_THREADS:
+            raise ConfigError("training.threads", self.threads, allowed=f"1 to {_MAX_THREADS}")
         for name in ("clip_norm", "weight_decay", "balance_loss", "router_z_loss"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 0")

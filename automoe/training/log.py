@@ -31,7 +31,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     records = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").split("\n"):
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:  # a kill tore the last line

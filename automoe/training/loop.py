@@ -14,6 +14,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.logging import metrics
 from fairseq.trainer import Trainer
 
+from automoe.data import PreparedData
 from automoe.errors import TrainingError
 from automoe.nn.model_folder import write_model
 from automoe.progress import Progress
@@ -38,6 +39,7 @@ def run(job: TrainingJob, folder: Path) -> None:
     model = task.build_model(config.model)
     trainer = Trainer(config, task, model, task.build_criterion(config.criterion))
     task.load_dataset("valid")
+    _check_lengths(task.prepared, job.training.max_tokens)
     checkpoints = CheckpointFolder(folder / CHECKPOINTS)
     epoch_iterator, best = checkpoints.restore(trainer)
     done = trainer.get_num_updates()
@@ -48,6 +50,23 @@ def run(job: TrainingJob, folder: Path) -> None:
             epoch_iterator = epoch_batches(trainer, epoch_iterator.next_epoch_idx)
     assert best is not None, "max_updates >= 1, and the last update is validated"
     _finish(job, model, checkpoints, best, folder)
+
+
+def _check_lengths(prepared: PreparedData, max_tokens: int) -> None:
+    """Makes sure that every sentence fits into a batch.
+
+    Raises:
+        TrainingError: one does not.
+    """
+    for split in ("train", "valid"):
+        longest = max(int(prepared.ids(split, side).lengths.max()) for side in ("src", "tgt"))
+        if longest > max_tokens:
+            raise TrainingError(
+                f"a sentence of the {split} set has {longest} tokens and fits into no batch",
+                key="training.max_tokens",
+                value=max_tokens,
+                allowed=f">= {longest}",
+            )
 
 
 def _train_epoch(
@@ -63,7 +82,7 @@ def _train_epoch(
     batches = iterators.GroupedIterator(epoch_iterator.next_epoch_itr(shuffle=True), settings.update_freq)
     trainer.begin_epoch(epoch_iterator.epoch)
     for samples in batches:
-        losses = _train_step(trainer, samples)
+        losses = _train_step(trainer, samples, settings.lr)
         update = trainer.get_num_updates()
         progress.advance(note=f"loss {losses['loss']:.3f}")
         if update % _LOG_EVERY == 0:
@@ -73,13 +92,13 @@ def _train_epoch(
             log.write("valid", update, nll_loss=loss)
             if best is None or loss < best.loss:
                 best = Best(update, loss)
-            checkpoints.save(trainer, epoch_iterator, best)
+            checkpoints.save(trainer, epoch_iterator, best, loss)
         if update == settings.max_updates:
             break
     return best
 
 
-def _train_step(trainer: Any, samples: list[Any]) -> dict[str, float]:
+def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float]:
     """One optimiser step; returns its losses per token.
 
     Raises:
@@ -90,14 +109,16 @@ def _train_step(trainer: Any, samples: list[Any]) -> dict[str, float]:
         with metrics.aggregate("train"):
             values = trainer.train_step(samples)
     except FloatingPointError as error:
-        raise TrainingError(
-            f"update {update}: {error}", key="training.lr", hint="Lower the learning rate or clip_norm; the "
-            "checkpoints before stay",
-        ) from error  # fmt: skip
+        raise _diverged(f"update {update}: {error}", lr) from error
     losses = {name: float(values[name]) for name in ("loss", "nll_loss", "balance_loss", "z_loss")}
     if not np.isfinite(losses["loss"]):
-        raise TrainingError(f"update {update}: the loss is {losses['loss']}", hint="Lower the learning rate")
+        raise _diverged(f"update {update}: the loss is {losses['loss']}", lr)
     return losses
+
+
+def _diverged(problem: str, lr: float) -> TrainingError:
+    hint = "Lower the learning rate or training.clip_norm (0 clips nothing), or warm up longer; the checkpoints stay"
+    return TrainingError(problem, key="training.lr", value=lr, hint=hint)
 
 
 def _validate(trainer: Any) -> float:
@@ -130,6 +151,7 @@ def _fairseq_config(job: TrainingJob, save_dir: Path) -> Any:
         *("--balance-loss", str(training.balance_loss), "--router-z-loss", str(training.router_z_loss)),
         *("--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--weight-decay", str(training.weight_decay)),
         *("--lr", str(training.lr), "--clip-norm", str(training.clip_norm)),
+        *("--max-positions", str(training.max_tokens)),  # fairseq would leave out sentences above 1024 in silence
         *("--max-tokens", str(training.max_tokens), "--update-freq", str(training.update_freq)),
         *("--max-update", str(training.max_updates), "--warmup-updates", str(training.warmup_updates)),
         *("--save-dir", str(save_dir)),  # where fairseq leaves the state of a crash

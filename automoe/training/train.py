@@ -6,8 +6,10 @@ process dies with its parent, and a later call on the same folder goes on from i
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from automoe.errors import TrainingError
-from automoe.files import write_json
+from automoe.files import is_full, write_json
 from automoe.nn import TransformerConfig
 from automoe.space import Architecture
 from automoe.training.config import TrainingConfig
@@ -70,6 +72,7 @@ def train(job: TrainingJob, out: Path) -> None:
 
     Raises:
         TrainingError: the training failed (NaN, no memory) or was killed; finished checkpoints stay.
+        OSError: ENOSPC, the disk is full.
     """
     out.mkdir(parents=True, exist_ok=True)
     job.write(out)
@@ -82,9 +85,21 @@ def train(job: TrainingJob, out: Path) -> None:
     if failure.exists():
         raise TrainingError(**json.loads(failure.read_text()))
     if status != 0:
-        ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        raise TrainingError(
-            f"the training process {ended}",
-            file=out / LOG,
-            hint="The same command goes on from the newest checkpoint",
+        if is_full(out):  # libraries raise errors of their own when a file cannot be written
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
+        raise _died(status, out / LOG)
+
+
+def _died(status: int, log: Path) -> TrainingError:
+    if status == -signal.SIGKILL:
+        return TrainingError(
+            "the training process was killed, as Linux does when memory runs out",
+            file=log,
+            hint="The same command goes on from the newest checkpoint; a lower training.max_tokens takes less memory",
         )
+    ended = f"ended by signal {-status}" if status < 0 else f"failed with status {status}"
+    return TrainingError(
+        f"the training process {ended}",
+        file=log,
+        hint="What it said stands above and in this file; the same command goes on from the newest checkpoint",
+    )

@@ -62,7 +62,7 @@ def test_a_missing_file_is_an_error_for_pairs_and_for_the_fingerprint(tmp_path):
     (tmp_path / "a.de").unlink()
     with pytest.raises(DataError, match=r"a\.de: there is no such file"):
         list(corpus.pairs("train"))
-    with pytest.raises(DataError, match=r"a\.de: there is no such file"):
+    with pytest.raises(DataError, match=r"a\.de: data\.train_target: there is no such file"):
         corpus.fingerprint()
 
 

@@ -12,8 +12,8 @@ CORPUS = Path(__file__).parents[1] / "fixtures" / "corpus"
 
 
 def prepared_corpus(folder: Path) -> Path:
-    paths = {f"{split}_{side}": str(CORPUS / f"{split}.{lang}")
-             for split in ("train", "valid", "test") for side, lang in (("source", "en"), ("target", "de"))}  # fmt: skip
+    splits, sides = ("train", "valid", "test"), {"source": "en", "target": "de"}
+    paths = {f"{split}_{side}": str(CORPUS / f"{split}.{lang}") for split in splits for side, lang in sides.items()}
     prepare(DataConfig(corpus="text", vocabulary=VocabularyConfig(size=200, kind="bpe"), **paths), folder)
     return folder
 
