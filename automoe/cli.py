@@ -188,7 +188,7 @@ def _take_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     if sys.stderr is None:  # print(file=None) would write to stdout
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (open to the end of the process)
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end of the process)
 
 
 def _fail(message: str) -> int:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,25 @@ def finish_folder(partial: Path, final: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically; keys keep their order."""
-    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, _json(value))
+
+
+def sealed_json(form: Mapping[str, Any]) -> str:
+    """`form` as indented JSON with one more key at its end, `checksum`: the SHA-256 of all the rest."""
+    return _json({**form, "checksum": digest_of(form, length=64)})
+
+
+def is_sealed(text: str) -> bool:
+    """Whether `text` is, to the last character, what `sealed_json` made.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    form = json.loads(text)
+    try:
+        return isinstance(form, dict) and text == sealed_json({k: v for k, v in form.items() if k != "checksum"})
+    except UnicodeEncodeError:  # an escape such as \ud800, of which no text can be made
+        return False
 
 
 def is_full_disk(error: OSError) -> bool:
@@ -80,6 +99,10 @@ def digest_of(value: Any, length: int = 12) -> str:
     """The first `length` hexadecimal digits of the SHA-256 of `value` in canonical JSON (sorted keys)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,25 @@ def test_overrides_reach_the_configuration_with_their_types(configs, capsys):
     assert (config.run, config.seed, config.architecture) == ("mine", 3, "my/arch.yaml")
     assert (config.training.lr, config.data.corpus, config.model.pre_norm) == (1.0, "text", False)
     assert config.decoding.beam == 2 and type(config.data.options) is dict
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_a_dict_takes_any_key_as_text(configs, capsys, prefix):
+    overrides = [f"{prefix}data.options.word=hello", f"{prefix}data.options.depth=3"]
+    assert automoe(capsys, "data", "data=text", *overrides)[0] == 0
+    assert configs[0].data.options == {"word": "hello", "depth": "3"}
+
+
+def test_a_dict_takes_a_whole_dict_and_refuses_what_is_no_text(configs, capsys):
+    assert automoe(capsys, "data", "data.options={word: hello}")[0] == 0
+    assert configs[0].data.options == {"word": "hello"}
+    for override, problem in (
+        ("data.options=5", "data.options: is a section: set the keys in it (allowed: data.options.NAME=VALUE)"),
+        ("data.options.a.b=1", "data.options.a: is not a text"),
+        ("data.options.a=[1]", "data.options.a: is not a text"),
+    ):
+        assert automoe(capsys, "data", override) == (2, "", f"automoe: error: {problem}\n")
+    assert "Did you mean 'data.options'?" in automoe(capsys, "data", "data.optoins.a=1")[2]
 
 
 def test_a_run_command_writes_nothing_of_its_own(configs, tmp_path, capsys):
@@ -239,11 +259,29 @@ def test_status_tells_what_is_finished_in_use_killed_and_damaged(tmp_path, capsy
     ]
     assert all(entry["bytes"] > 0 and entry["wall_seconds"] >= 0 for entry in entries if entry["state"] == "finished")
     (tmp_path / "toy/sums/current/manifest.json").unlink()
-    with RunFolder(tmp_path / "toy").locked():
+    with RunFolder(tmp_path / "toy").locked() as lock:
+        lock.announce("report", "0123")
         states = {(entry["stage"], entry["state"]) for entry in status_of(capsys, tmp_path, "toy")}
     assert states == {("numbers", "finished"), ("report", "running"), ("sums", "finished"), ("sums", "damaged")}
     _, out, _ = automoe(capsys, "status", "--runs-dir", str(tmp_path))
     assert "manifest.json: is missing" in out and out.startswith("run  stage")
+
+
+def test_status_shows_as_running_only_what_the_holder_of_the_lock_is_making(tmp_path, capsys):
+    seen = {}
+
+    def look(part, inputs, out):
+        seen.update({entry["hash"]: entry["state"] for entry in status_of(capsys, tmp_path)})
+
+    for killed in ("sums/0123.partial", "numbers/4567.partial"):
+        (tmp_path / "toy" / killed).mkdir(parents=True)
+    (tmp_path / "toy/run.json").write_text('{"format": 1}')
+    stages = [replace(stage, run=look) if stage.name == "sums" else stage for stage in STAGES]
+    folders = execute(stages, Toy(runs_dir=str(tmp_path)), "sums")
+    hashes = {stage: folder.name for stage, folder in folders.items()}
+    assert seen == {"0123": "partial", "4567": "partial", hashes["numbers"]: "finished", hashes["sums"]: "running"}
+    with RunFolder(tmp_path / "toy").locked():
+        assert {entry["state"] for entry in status_of(capsys, tmp_path)} == {"partial", "finished"}
 
 
 def test_status_of_a_run_of_another_format_is_a_line_and_no_failure(tmp_path, capsys):
@@ -288,6 +326,24 @@ def test_clean_removes_nothing_when_dry_or_unasked(cluttered, capsys, monkeypatc
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(isatty=lambda: False))
     status, _, err = automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir))
     assert status == 2 and "Add --yes" in err and results(runs_dir) == before
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--yes"])
+def test_clean_as_json_lists_the_folders_and_whether_they_are_gone(cluttered, capsys, option):
+    runs_dir, unused = cluttered
+    arguments = ("clean", "toy", "--runs-dir", str(runs_dir), "--json")
+    size = sum(path.stat().st_size for path in unused.rglob("*"))
+    status, out, _ = automoe(capsys, *arguments, option)
+    listed = {"unused": [{"folder": str(unused), "bytes": size}], "bytes": size}
+    assert status == 0 and json.loads(out) == {**listed, "removed": option == "--yes"}
+    assert unused.exists() == (option == "--dry-run")
+    automoe(capsys, *arguments, "--yes")
+    assert json.loads(automoe(capsys, *arguments, option)[1]) == {"unused": [], "bytes": 0, "removed": False}
+
+
+def test_clean_as_json_does_not_ask(cluttered, capsys):
+    status, out, err = automoe(capsys, "clean", "toy", "--runs-dir", str(cluttered[0]), "--json")
+    assert (status, out) == (2, "") and "Add --yes or --dry-run" in err and cluttered[1].exists()
 
 
 def test_clean_keeps_killed_work_that_goes_on_and_removes_what_was_given_up(tmp_path, capsys):

@@ -6,10 +6,10 @@ import os
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from automoe.files import digest_of, finish_folder, sha256_of, write_atomically, write_json
+from automoe.files import digest_of, finish_folder, is_sealed, sealed_json, sha256_of, write_atomically, write_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -96,3 +96,27 @@ def test_sha256_is_that_of_the_bytes(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "bytes"
     path.write_bytes(content)
     assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+FORM = st.dictionaries(st.text().filter(lambda key: key != "checksum"), JSON)
+
+
+@given(FORM)
+def test_sealed_json_holds_the_form_and_its_checksum(form):
+    text = sealed_json(form)
+    content = json.loads(text)
+    assert is_sealed(text) and len(content.pop("checksum")) == 64 and content == form
+
+
+@given(FORM, JSON)
+def test_a_seal_holds_for_no_other_form(form, value):
+    sealed = json.loads(sealed_json({**form, "key": 1}))
+    assume(value != 1)
+    assert not is_sealed(json.dumps({**sealed, "key": value}, indent=2, ensure_ascii=False) + "\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", r'{"a": "\ud800"}', '{"checksum": "0"}', json.dumps(json.loads(sealed_json({"a": 1})))]
+)
+def test_what_has_no_seal_or_another_form_is_not_sealed(text):
+    assert not is_sealed(text)

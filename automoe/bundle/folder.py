@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automoe.bundle.manifest import (
+    COPY_AGAIN,
     MANIFEST_FILE,
     BundleManifest,
     FileEntry,
@@ -30,8 +31,6 @@ SEGMENTER_FILE = "segmenter.model"
 CARD_FILE = "README.md"
 REQUIRED_FILES = (WEIGHTS_FILE, SEGMENTER_FILE, CARD_FILE)
 """Every bundle has these; further ones (other precisions, other runtimes) are listed in its manifest."""
-
-_COPY_AGAIN = "Copy the bundle again from where it came, or export it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +60,8 @@ def write_bundle(folder: Path, manifest: BundleManifest, files: Mapping[str, byt
     """Writes a bundle to the side (`NAME.partial`) and renames it.
 
     Args:
-        folder: where it shall be. A bundle that stands there is replaced; a folder that holds anything
-            else is left alone.
+        folder: where it shall be. A bundle that stands there is replaced, and so is one that a killed process
+            left aside; a folder that holds anything else is left alone.
         manifest: what the bundle is; its `files` are filled in here.
         files: content of each file, or the file to copy; all of `REQUIRED_FILES` among them.
 
@@ -70,7 +69,7 @@ def write_bundle(folder: Path, manifest: BundleManifest, files: Mapping[str, byt
         The bundle, with its complete manifest.
 
     Raises:
-        BundleError: `folder` is a file, or holds files that are not of a bundle.
+        BundleError: `folder`, or the one aside, is a file or holds files that are not of a bundle.
         ValueError: a required file is missing.
     """
     if absent := [name for name in REQUIRED_FILES if name not in files]:
@@ -78,8 +77,9 @@ def write_bundle(folder: Path, manifest: BundleManifest, files: Mapping[str, byt
     for name in files:
         check_file_name(name, folder)
     folder = folder.absolute()  # "." has no name to write aside
-    _check_replaceable(folder, {*files, MANIFEST_FILE})
     aside = folder.with_name(folder.name + PARTIAL)
+    for place in (folder, aside):
+        _check_replaceable(place, {*files, MANIFEST_FILE})
     if aside.exists():
         shutil.rmtree(aside)
     aside.mkdir(parents=True)
@@ -117,7 +117,7 @@ def read_bundle(folder: str | Path) -> Bundle:
     manifest = parse_manifest(manifest_file.read_bytes(), manifest_file)
     for name in REQUIRED_FILES:
         if name not in manifest.files:
-            raise BundleError(f"does not list {name}", file=manifest_file, key="files", hint=_COPY_AGAIN)
+            raise BundleError(f"does not list {name}", file=manifest_file, key="files", hint=COPY_AGAIN)
     for name, entry in manifest.files.items():
         _check_file(folder / name, entry)
     return Bundle(folder=folder, manifest=manifest)
@@ -125,14 +125,14 @@ def read_bundle(folder: str | Path) -> Bundle:
 
 def _check_file(path: Path, entry: FileEntry) -> None:
     if not path.is_file():
-        raise BundleError("is missing", file=path, hint=_COPY_AGAIN)
+        raise BundleError("is missing", file=path, hint=COPY_AGAIN)
     if (size := path.stat().st_size) != entry.bytes:
-        raise BundleError(f"has {size} bytes instead of {entry.bytes}", file=path, hint=_COPY_AGAIN)
+        raise BundleError(f"has {size} bytes instead of {entry.bytes}", file=path, hint=COPY_AGAIN)
     if (actual := sha256_of(path)) != entry.sha256:
         raise BundleError(
             f"is damaged: its SHA-256 is {actual[:12]}... instead of {entry.sha256[:12]}...",
             file=path,
-            hint=_COPY_AGAIN,
+            hint=COPY_AGAIN,
         )
 
 
@@ -145,5 +145,5 @@ def _check_replaceable(folder: Path, names: set[str]) -> None:
         raise BundleError(
             f"holds files that are no part of a bundle, {foreign[0]!r} for one; it is left alone",
             file=folder,
-            hint="Give another folder",
+            hint="Move it away, or give another folder",
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from automoe.errors import BundleError, ConfigError
-from automoe.files import digest_of
+from automoe.files import is_sealed, sealed_json
 from automoe.version import __version__
 
 FORMAT = "automoe-bundle"
@@ -17,7 +17,8 @@ FORMAT_VERSION = 1
 """Raised by one when an older AutoMoE can no longer read what a newer one writes."""
 MANIFEST_FILE = "bundle.json"
 
-_COPY_AGAIN = "Copy the bundle again from where it came, or export it again"
+COPY_AGAIN = "Copy the bundle again from where it came, or export it again"
+"""What to do about a damaged bundle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,7 @@ class BundleManifest:
 
 def dump_manifest(manifest: BundleManifest) -> str:
     """The text of `bundle.json`: indented JSON that ends with a checksum of all the rest."""
-    form = {"format": FORMAT, "format_version": manifest.format_version, **asdict(manifest)}
-    return _text({**form, "checksum": _checksum(form)})
+    return sealed_json({"format": FORMAT, "format_version": manifest.format_version, **asdict(manifest)})
 
 
 def parse_manifest(content: bytes, file: Path) -> BundleManifest:
@@ -82,9 +82,9 @@ def parse_manifest(content: bytes, file: Path) -> BundleManifest:
     try:
         form = json.loads(content.decode())
     except ValueError as error:  # JSON and UTF-8 errors alike
-        raise BundleError(f"is damaged or cut off ({error})", file=file, hint=_COPY_AGAIN) from error
+        raise BundleError(f"is damaged or cut off ({error})", file=file, hint=COPY_AGAIN) from error
     if not isinstance(form, dict) or form.get("format") != FORMAT:
-        raise BundleError(f'does not say "format": "{FORMAT}", so this is no bundle', file=file, hint=_COPY_AGAIN)
+        raise BundleError(f'does not say "format": "{FORMAT}", so this is no bundle', file=file, hint=COPY_AGAIN)
     version = form.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         maker = form.get("automoe_version")
@@ -96,18 +96,13 @@ def parse_manifest(content: bytes, file: Path) -> BundleManifest:
             allowed=f"up to {FORMAT_VERSION}",
             hint=f"Install AutoMoE {maker} or newer",
         )
-    expected, actual = form.pop("checksum", None), _checksum(form)
-    if expected != actual or content.decode() != _text({**form, "checksum": expected}):
-        raise BundleError(
-            f"was changed after it was written (its checksum is {actual[:12]}, it says {str(expected)[:12]})",
-            file=file,
-            hint=_COPY_AGAIN,
-        )
+    if not is_sealed(content.decode()):
+        raise BundleError("was changed after it was written", file=file, hint=COPY_AGAIN)
     return _from_form(form, file)
 
 
 def _from_form(form: dict[str, Any], file: Path) -> BundleManifest:
-    del form["format"]
+    del form["format"], form["checksum"]
     known = {entry.name for entry in fields(BundleManifest)}
     if wrong := sorted(known ^ form.keys()):
         raise BundleError("is missing or unknown", file=file, key=wrong[0], allowed=", ".join(sorted(known)))
@@ -125,11 +120,3 @@ def check_file_name(name: str, file: Path) -> None:
     """
     if name != Path(name).name or name == MANIFEST_FILE:
         raise BundleError("is not the plain name of a file", file=file, key="files", value=name)
-
-
-def _checksum(form: Mapping[str, Any]) -> str:
-    return digest_of(form, length=64)
-
-
-def _text(form: Mapping[str, Any]) -> str:
-    return json.dumps(form, indent=2, ensure_ascii=False) + "\n"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automoe.commands.status import folder_size
-from automoe.errors import RunError
+from automoe.errors import ConfigError, RunError
 from automoe.files import PARTIAL
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.run_folder import REMOVED, RunFolder, open_run
@@ -31,6 +32,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="only list what would be removed")
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="as JSON, with sizes in bytes; needs --yes or --dry-run")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,23 +40,22 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         RunError: another process works in the run, a result in use is damaged, or there is nobody to ask.
+        ConfigError: JSON is wanted, and neither --yes nor --dry-run is given.
     """
     folder = open_run(arguments.runs_dir, arguments.name)
+    if arguments.json and not (arguments.yes or arguments.dry_run):
+        raise ConfigError("--json", problem="leaves no room for a question", hint="Add --yes or --dry-run")
     with folder.locked():
-        unused = unused_folders(folder)
-        if not unused:
-            print(f"{folder.path}: nothing to remove")
-            return 0
-        sizes = [folder_size(path) for path in unused]
-        print(format_table(("unused", "size"), list(zip(unused, map(format_size, sizes), strict=True))))
-        print(f"{len(unused)} folders, {format_size(sum(sizes))}")
-        if arguments.dry_run:
-            return 0
-        if not arguments.yes and not _confirmed():
-            print("nothing was removed")
-            return 0
-        for path in unused:
-            _remove(path)
+        sizes = {path: folder_size(path) for path in unused_folders(folder)}
+        if not arguments.json:
+            _print_table(folder, sizes)
+        removed = bool(sizes) and not arguments.dry_run and (arguments.yes or _confirmed())
+        if removed:
+            for path in sizes:
+                _remove(path)
+    if arguments.json:
+        listed = [{"folder": str(path), "bytes": size} for path, size in sizes.items()]
+        print(json.dumps({"unused": listed, "bytes": sum(sizes.values()), "removed": removed}, indent=2))
     return 0
 
 
@@ -102,12 +103,23 @@ def used_results(run: RunFolder) -> set[tuple[str, str]]:
     return used
 
 
+def _print_table(run: RunFolder, sizes: dict[Path, int]) -> None:
+    if not sizes:
+        print(f"{run.path}: nothing to remove")
+        return
+    print(format_table(("unused", "size"), [(path, format_size(size)) for path, size in sizes.items()]))
+    print(f"{len(sizes)} folders, {format_size(sum(sizes.values()))}")
+
+
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise RunError(
             "asks before it removes anything, and nobody is at the terminal", key="clean", hint="Add --yes"
         )
-    return input("Remove them? [y/N] ").strip().lower() in ("y", "yes")
+    confirmed = input("Remove them? [y/N] ").strip().lower() in ("y", "yes")
+    if not confirmed:
+        print("nothing was removed")
+    return confirmed
 
 
 def _remove(path: Path) -> None:

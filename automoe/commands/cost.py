@@ -5,13 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from automoe.cost import costs
-from automoe.space import Architecture, architecture_table, find_architecture, read_architecture
+from automoe.cost import Costs, costs
+from automoe.space import Architecture, SpaceFile, architecture_table, find_architecture, read_space_file
 
 DEFAULT_VOCAB_SIZE = 32_768
-"""The vocabulary of HAT's and AutoMoE's WMT experiments."""
+"""The vocabulary of HAT's and AutoMoE's WMT'14 En-De experiments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostOptions:
+    """What costs depend on beside the architecture."""
+
+    vocab_size: int
+    pre_norm: bool
+    norm_assumed: bool
+    """Whether nobody said where the norms stand: `pre_norm` is then what the form of the file suggests."""
+
+    def costs(self, arch: Architecture) -> Costs:
+        """The costs of an architecture under these options."""
+        return costs(arch, vocab_size=self.vocab_size, pre_norm=self.pre_norm)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -39,26 +54,26 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--norm",
         choices=("pre", "post"),
-        default="pre",
-        help="where the layer norms stand; HAT's published numbers are of post (default: %(default)s)",
+        help="where the layer norms stand (default: post for files of HAT and AutoMoE, as published; pre for others)",
     )
 
 
-def cost_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of `costs` that the options say."""
-    return {"vocab_size": args.vocab_size, "pre_norm": args.norm == "pre"}
+def cost_options(args: argparse.Namespace, file: SpaceFile) -> CostOptions:
+    """What the command line says; without `--norm` the form of `file` decides."""
+    pre_norm = args.norm == "pre" if args.norm else not file.is_hat
+    return CostOptions(vocab_size=args.vocab_size, pre_norm=pre_norm, norm_assumed=args.norm is None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table of layers and the costs, or JSON; returns the exit status."""
-    arch = read_architecture(find_architecture(args.architecture))
-    options = cost_options(args)
+    file = read_space_file(find_architecture(args.architecture))
+    arch, options = file.architecture(), cost_options(args, file)
     if args.json:
         answer = {
             "digest": arch.digest,
             "architecture": arch.to_dict(),
-            "cost_options": options,
-            "costs": costs(arch, **options).to_dict(),
+            "cost_options": asdict(options),
+            "costs": options.costs(arch).to_dict(),
         }
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return 0
@@ -67,10 +82,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def costs_table(arch: Architecture, options: dict[str, Any]) -> list[str]:
+def costs_table(arch: Architecture, options: CostOptions) -> list[str]:
     """All costs, one a line: exact, and in a unit for people."""
-    cost = costs(arch, **options)
-    norm = "pre-norm" if options["pre_norm"] else "post-norm"
+    cost = options.costs(arch)
+    norm = "pre-norm" if options.pre_norm else "post-norm"
+    if options.norm_assumed:
+        norm += f" (assumed; --norm {'post' if options.pre_norm else 'pre'} for the other)"
     rows = [
         ("FLOPs, budgeted", cost.flops, "matrix products, experts at uniform load"),
         ("FLOPs as HAT counts", cost.flops_hat, "and elementwise products"),
@@ -83,7 +100,7 @@ def costs_table(arch: Architecture, options: dict[str, Any]) -> list[str]:
         ("  without embedding", cost.params_active_without_embedding, "as AutoMoE reports"),
         ("bytes of memory", cost.memory_bytes, "weights in float32"),
     ]
-    lines = [f"costs of one pass over 30 source and 30 target tokens, {options['vocab_size']:,} words, {norm}"]
+    lines = [f"costs of one pass over 30 source and 30 target tokens, {options.vocab_size:,} words, {norm}"]
     lines += [f"{name:<24}{value:>18,}  {_short(value):>8}  {note}" for name, value, note in rows]
     return lines
 

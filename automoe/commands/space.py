@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
-from automoe.commands.cost import add_cost_options, cost_options, costs_table
-from automoe.cost import costs
-from automoe.space import Architecture, Gene, SearchSpace, architecture_table, find_space, lint, read_space
+from automoe.commands.cost import CostOptions, add_cost_options, cost_options, costs_table
+from automoe.space import Architecture, Gene, SearchSpace, architecture_table, find_space, lint, read_space_file
 
 
 def add_parser(subparsers: Any) -> None:
@@ -23,6 +23,9 @@ def add_parser(subparsers: Any) -> None:
     describe.set_defaults(run=run, describe=True)
     check = actions.add_parser("lint", help="list all mistakes of a file; exit status 1 if there are any")
     check.add_argument("file", metavar="FILE", help="a space or an architecture: a file, or the name of a space")
+    check.add_argument(
+        "--json", action="store_true", help="print JSON: a list of the mistakes, empty if there are none"
+    )
     check.set_defaults(run=run, describe=False)
 
 
@@ -32,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _describe(args: argparse.Namespace) -> int:
-    space = read_space(find_space(args.file))
-    options = cost_options(args)
+    file = read_space_file(find_space(args.file))
+    space, options = file.space, cost_options(args, file)
     if args.json:
         sys.stdout.write(json.dumps(_description(space, options), indent=2) + "\n")
         return 0
@@ -57,6 +60,9 @@ def _describe(args: argparse.Namespace) -> int:
 
 def _lint(args: argparse.Namespace) -> int:
     mistakes = lint(find_space(args.file))
+    if args.json:
+        sys.stdout.write(json.dumps([mistake.fields() for mistake in mistakes], indent=2) + "\n")
+        return 1 if mistakes else 0
     for mistake in mistakes:
         sys.stdout.write(f"{mistake}\n")
     if not mistakes:
@@ -64,7 +70,7 @@ def _lint(args: argparse.Namespace) -> int:
     return 1 if mistakes else 0
 
 
-def _description(space: SearchSpace, options: dict[str, Any]) -> dict[str, Any]:
+def _description(space: SearchSpace, options: CostOptions) -> dict[str, Any]:
     return {
         "name": space.name,
         "digest": space.digest,
@@ -74,12 +80,12 @@ def _description(space: SearchSpace, options: dict[str, Any]) -> dict[str, Any]:
             {"name": gene.name, "choices": list(gene.choices), "follows": gene.follows, "slots": gene.slots}
             for gene in space.genes()
         ],
-        "cost_options": options,
+        "cost_options": asdict(options),
         **{
             label: {
                 "digest": arch.digest,
                 "architecture": arch.to_dict(),
-                "costs": costs(arch, **options).to_dict(),
+                "costs": options.costs(arch).to_dict(),
             }
             for label, arch in _extremes(space).items()
         },

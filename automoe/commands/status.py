@@ -87,8 +87,10 @@ def folder_size(folder: Path) -> int:
 
 def _entry(run: RunFolder, stage: str, folder: Path) -> Entry:
     seconds, problem = None, None
+    hash = folder.name.removesuffix(PARTIAL).removesuffix(REMOVED)
     if folder.name.endswith(PARTIAL):
-        state = "running" if run.holder() else "partial"
+        holder = run.holder()
+        state = "running" if holder and holder.making == (stage, hash) else "partial"
     elif folder.name.endswith(REMOVED):
         state = "removed"
     else:
@@ -100,7 +102,7 @@ def _entry(run: RunFolder, stage: str, folder: Path) -> Entry:
     return Entry(
         run=run.name,
         stage=stage,
-        hash=folder.name.removesuffix(PARTIAL).removesuffix(REMOVED),
+        hash=hash,
         state=state,
         current=folder.name == run.current(stage),
         modified=modified.isoformat(timespec="seconds"),

@@ -107,7 +107,7 @@ def costs(
         # Scaling of the embedding; the mask times the running position of each token.
         elementwise += tokens[side] * dim + tokens[side]
         if pre_norm:
-            elementwise += tokens[side] * dim
+            elementwise += tokens[side] * dim * _num_outputs(arch, side)
             total += norm_params(dim)
             active += norm_params(dim)
     return Costs(
@@ -142,6 +142,11 @@ def _layer_params_without_experts(layer: EncoderLayerArch, dim: int, encoder_dim
     if isinstance(layer, DecoderLayerArch):
         params += attention_params(dim, encoder_dim, layer.cross_qkv_dim)
     return params + norm_params(dim) * _num_norms(layer)
+
+
+def _num_outputs(arch: Architecture, side: str) -> int:
+    """Outputs of a side that its last norm is applied to: of the encoder all that any decoder layer sees."""
+    return max(layer.cross_layers for layer in arch.decoder.layers) if side == "encoder" else 1
 
 
 def _attention_widths(layer: EncoderLayerArch) -> Iterator[int]:

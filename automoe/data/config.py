@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from automoe.decoding.placeholders import DEFAULT_PATTERN, check_pattern
@@ -103,7 +104,7 @@ class DataConfig:
     test_target: str | None = field(default=None, metadata=NOT_HASHED)
     """text: its translations."""
     options: dict[str, str] = field(default_factory=dict)
-    """Options of a corpus that another package provides."""
+    """Options of a corpus that another package provides: `data.options.NAME=VALUE`."""
 
     placeholder_pattern: str | None = DEFAULT_PATTERN
     """Regular expression of what must be copied unchanged; None: there are no placeholders."""
@@ -119,6 +120,22 @@ class DataConfig:
             raise ConfigError("data.target", self.target, "is the source language too")
         if self.placeholder_pattern is not None:
             check_pattern(self.placeholder_pattern, "data.placeholder_pattern")
+
+    def refuse(self, names: Iterable[str], *, hint: str | None = None) -> None:
+        """For a corpus that has no other options than fields of this class, and not those named.
+
+        Args:
+            names: fields that must be None.
+            hint: what to do about one that is set.
+
+        Raises:
+            ConfigError: one of them is set, or any of `options`.
+        """
+        others = {f"options.{name}": value for name, value in self.options.items()}
+        for name, value in ({name: getattr(self, name) for name in names} | others).items():
+            if value is not None:
+                problem = f"the corpus {self.corpus!r} has no such option"
+                raise ConfigError(f"data.{name}", value, problem, hint=None if name in others else hint)
 
 
 def _check_at_least(key: str, value: float, least: float) -> None:

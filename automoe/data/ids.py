@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from automoe.decoding.stepper import Int64Array
 from automoe.errors import DataError
-
-Int64Array = npt.NDArray[np.int64]
 
 _SMALL = np.iinfo(np.uint16).max
 

@@ -3,7 +3,7 @@
     text/{train,valid,test}.{src,tgt}      cleaned sentences, one a line, placeholders as they were
     ids/{train,valid,test}.{src,tgt}.*     the same sentences as token ids (`IdArray`)
     segmenter.model                        the joint SentencePiece model
-    data.json                              the summary and the checksum of every other file, written last
+    data.json                              the summary with the checksums of all files, its own too, written last
 
 Targets share the numbers of their source's placeholders.
 """
@@ -17,9 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from automoe.data.cleaning import Pair, clean, length_flaw
 from automoe.data.config import CleaningConfig, DataConfig
 from automoe.data.corpus import Corpus, open_corpus
@@ -27,8 +24,9 @@ from automoe.data.ids import IdArray, id_files, write_ids
 from automoe.data.segmentation import train_segmenter
 from automoe.data.splits import SPLITS, count_overlaps, split_pairs
 from automoe.decoding.segmenter import Segmenter, normalise
+from automoe.decoding.stepper import Int64Array
 from automoe.errors import DataError
-from automoe.files import sha256_of, write_atomically, write_json
+from automoe.files import is_sealed, sealed_json, sha256_of, write_atomically
 from automoe.progress import Progress
 
 FORMAT = 1
@@ -38,7 +36,6 @@ SIDES = ("src", "tgt")
 _SUMMARY = "data.json"
 _MODEL = "segmenter.model"
 
-Int64Array = npt.NDArray[np.int64]
 Counts = Mapping[str, int]
 
 
@@ -93,30 +90,21 @@ def prepare(config: DataConfig, out: Path) -> DataSummary:
     """
     corpus = open_corpus(config)
     fingerprint = corpus.fingerprint()
-    with Progress("reading sentence pairs", unit="pair") as progress:
-        raw = [_counted(pair, progress) for pair in corpus.pairs("train")]
+    raw = _read(corpus)
     cleaned, dropped = clean(raw, config.cleaning, config.placeholder_pattern)
     _check_not_empty("train", cleaned, dropped)
     splits = _divide(cleaned, corpus, config)
+    segmenter = _trained_segmenter(splits["train"], config)
 
-    with Progress("training the segmenter", total=1, unit="model") as progress:
-        model = train_segmenter(
-            (text for pair in splits["train"] for text in pair), config.vocabulary, config.placeholder_pattern
-        )
-        progress.advance()
-    segmenter = Segmenter(model, config.placeholder_pattern)
-
-    (out / "text").mkdir(parents=True, exist_ok=True)
-    (out / "ids").mkdir(exist_ok=True)
-    write_atomically(out / _MODEL, model)
-    predefined = corpus.splits()[1:]
+    for folder in ("text", "ids"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    write_atomically(out / _MODEL, segmenter.model)
     tokens: dict[str, Counts] = {}
     for split in SPLITS:
-        limits = None if split in predefined else config.cleaning
-        kept, ids = _segment(split, splits[split], segmenter, limits, dropped)
-        _check_not_empty(split, kept, dropped)
-        splits[split] = kept
-        tokens[split] = _write_split(out, split, kept, ids, segmenter.vocab_size)
+        limits = None if split in corpus.splits()[1:] else config.cleaning
+        splits[split], ids = _segment(split, splits[split], segmenter, limits, dropped)
+        _check_not_empty(split, splits[split], dropped)
+        tokens[split] = _write_split(out, split, splits[split], ids, segmenter.vocab_size)
 
     summary = DataSummary(
         corpus=config.corpus,
@@ -133,7 +121,7 @@ def prepare(config: DataConfig, out: Path) -> DataSummary:
         overlaps=count_overlaps(splits, config.placeholder_pattern),
     )
     files = {str(file): sha256_of(out / file) for file in _files()}
-    write_json(out / _SUMMARY, {"format": FORMAT, **asdict(summary), "files": files})
+    write_atomically(out / _SUMMARY, sealed_json({"format": FORMAT, **asdict(summary), "files": files}))
     return summary
 
 
@@ -160,9 +148,7 @@ class PreparedData:
         hint = "Remove the folder and prepare the data again: automoe data"
         if not file.is_file():
             raise DataError("the data folder is missing or was not finished", file=file, hint=hint)
-        content = _read_summary(file)
-        if content.pop("format", None) != FORMAT:
-            raise DataError("the data folder has another version", file=file, allowed=f"{FORMAT}", hint=hint)
+        content = _read_summary(file, hint)
         checksums = content.pop("files", {})
         for name in map(str, _files()):
             if not (folder / name).is_file():
@@ -198,9 +184,21 @@ class PreparedData:
         return IdArray.open(self.folder / _ids_path(split, side))
 
 
-def _counted(pair: Pair, progress: Progress) -> Pair:
-    progress.advance()
-    return pair
+def _read(corpus: Corpus) -> list[Pair]:
+    pairs = []
+    with Progress("reading sentence pairs", unit="pair") as progress:
+        for pair in corpus.pairs("train"):
+            pairs.append(pair)
+            progress.advance()
+    return pairs
+
+
+def _trained_segmenter(pairs: Sequence[Pair], config: DataConfig) -> Segmenter:
+    texts = (text for pair in pairs for text in pair)
+    with Progress("training the segmenter", total=1, unit="model") as progress:
+        model = train_segmenter(texts, config.vocabulary, config.placeholder_pattern)
+        progress.advance()
+    return Segmenter(model, config.placeholder_pattern)
 
 
 def _divide(cleaned: Sequence[Pair], corpus: Corpus, config: DataConfig) -> dict[str, list[Pair]]:
@@ -271,11 +269,18 @@ def _ids_path(split: str, side: str) -> Path:
     return Path("ids", f"{split}.{side}")
 
 
-def _read_summary(file: Path) -> dict[str, Any]:
+def _read_summary(file: Path, hint: str) -> dict[str, Any]:
+    """The content of `data.json` without format and checksum, which are right."""
     try:
-        content = json.loads(file.read_bytes())
+        text = file.read_bytes().decode()
+        content = json.loads(text)
     except ValueError as error:
-        raise DataError(f"the summary is damaged: {error}", file=file) from error
+        raise DataError(f"the summary is damaged: {error}", file=file, hint=hint) from error
     if not isinstance(content, dict):
-        raise DataError("the summary is damaged", file=file)
+        raise DataError("the summary is damaged", file=file, hint=hint)
+    if content.pop("format", None) != FORMAT:
+        raise DataError("the data folder has another version", file=file, allowed=f"{FORMAT}", hint=hint)
+    if not is_sealed(text):
+        raise DataError("the summary was altered after it was written", file=file, hint=hint)
+    del content["checksum"]
     return content

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 
 from automoe.data.cleaning import Pair
 from automoe.data.config import SplitConfig
@@ -22,10 +24,13 @@ _NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
 def split_key(text: str, placeholder_pattern: str | None) -> str:
-    """What is left of a sentence without case, digits, punctuation and placeholders."""
+    """What is left of a sentence without case, digits, punctuation and placeholders.
+
+    Combining marks that follow a letter stay: Hindi writes its vowels so.
+    """
     if placeholder_pattern is not None:
         text = remove_placeholders(text, placeholder_pattern)
-    return _NO_LETTERS.sub(" ", text.casefold()).strip()
+    return _NO_LETTERS.sub(_without_letters, text.casefold()).strip()
 
 
 def split_pairs(
@@ -97,6 +102,16 @@ def _take(groups: Mapping[str, list[int]], order: list[str], size: int) -> tuple
         else:
             left.append(key)
     return taken, left
+
+
+def _without_letters(run: re.Match[str]) -> str:
+    """What a run of no letters becomes: the marks of the letter before it, and a space for all else."""
+    marks = "".join(takewhile(_is_mark, run[0])) if run.start() else ""
+    return marks + (" " if len(marks) < len(run[0]) else "")
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 def _keyed_hash(key: str, seed: int) -> bytes:

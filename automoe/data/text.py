@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
 from automoe.data.config import DataConfig
+from automoe.data.splits import SPLITS
 from automoe.errors import ConfigError, DataError, did_you_mean
 from automoe.files import digest_of, sha256_of
-
-_SPLITS = ("train", "valid", "test")
 
 
 class TextCorpus:
@@ -34,10 +33,9 @@ class TextCorpus:
             ConfigError: the training files are not named, a split has one side only, or an option of
                 another corpus is set.
         """
-        if config.wheel is not None:
-            raise ConfigError("data.wheel", config.wheel, "the corpus 'text' has no such option")
+        config.refuse(["wheel"])
         files = {}
-        for split in _SPLITS:
+        for split in SPLITS:
             names = {f"{split}_{side}": getattr(config, f"{split}_{side}") for side in ("source", "target")}
             missing = [name for name, file in names.items() if file is None]
             if missing and (split == "train" or len(missing) == 1):

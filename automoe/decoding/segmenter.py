@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from automoe.decoding.placeholders import (
     DEFAULT_PATTERN,
@@ -23,11 +22,10 @@ from automoe.decoding.placeholders import (
     hide_placeholders,
     restore_placeholders,
 )
+from automoe.decoding.stepper import Int64Array
 from automoe.decoding.symbols import BOS, EOS, PAD, UNK
 from automoe.errors import DataError, DependencyError
 from automoe.files import digest_of
-
-Int64Array = npt.NDArray[np.int64]
 
 _MARK = "\u2581"
 """SentencePiece writes a space as this character; in a text it means a space."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from automoe.errors import DataError, DependencyError
+
+_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +32,26 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str 
     Args:
         hypotheses: translations, as text.
         references: one for each translation, in the same order.
-        tokenize: sacreBLEU's tokeniser; "zh" and "ja-mecab" suit languages without spaces.
+        tokenize: sacreBLEU's tokeniser; see `bleu_tokenizer`.
 
     Raises:
         DataError: there are no hypotheses, or not as many as references.
         DependencyError: sacrebleu is not installed.
     """
     return _score("BLEU", _sacrebleu().BLEU(tokenize=tokenize), hypotheses, references)
+
+
+def bleu_tokenizer(language: str) -> str:
+    """sacreBLEU's tokeniser for a target language; its default, 13a, finds words between spaces.
+
+    Args:
+        language: language code, such as "de" or "zh-Hans"; what follows the first "-" or "_" does not count.
+
+    Returns:
+        "zh" for Chinese, and "char" for Japanese and Korean, whose tokenisers of words (ja-mecab, ko-mecab) need
+        further packages; "13a" for all others.
+    """
+    return _TOKENIZERS.get(re.split("[-_]", language)[0].lower(), "13a")
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str], *, word_order: int = 0) -> Score:

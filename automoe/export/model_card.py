@@ -18,7 +18,8 @@ Made by AutoMoE {manifest.automoe_version}: a Transformer with mixture-of-expert
 
 ## Use
 
-    pip install 'automoe[torch]'
+Install AutoMoE with the extra `[torch]`. Then, at the command line:
+
     echo "a sentence" | automoe translate THIS_FOLDER
 
 or in Python: `automoe.load("THIS_FOLDER").translate(["a sentence"])`.
@@ -29,7 +30,7 @@ or in Python: `automoe.load("THIS_FOLDER").translate(["a sentence"])`.
 {architecture_table(arch)}
 ```
 
-Top-1 experts run for each token; "dense" layers have a single one.
+"Top k": each token runs the k experts that the layer's router rates highest; "dense" layers have a single one.
 
 ## Costs
 

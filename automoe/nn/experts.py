@@ -83,7 +83,7 @@ def dispatch_sorted(
     """Sends tokens to their experts in order of expert and adds up the gated outputs.
 
     Returns:
-        `y_TD`, in the dtype of `x_TD`.
+        `y_TD`, in the dtype of the experts' output (that of `x_TD`, or autocast's).
     """
     top_k = routing.expert_TK.shape[1]
     expert_P = routing.expert_TK.flatten()  # P = T * K pairs of token and choice

@@ -30,9 +30,9 @@ def read_model(folder: Path) -> Transformer:
     """Reads the model that `write_model` wrote, in evaluation mode.
 
     Raises:
-        OSError, ValueError: the folder is no such folder, or its weights were altered.
+        OSError, ValueError, KeyError: the folder is no such folder, or its weights were altered.
     """
-    sizes = json.loads((folder / SIZES).read_text())
+    sizes = json.loads((folder / SIZES).read_bytes())
     if sha256_of(folder / WEIGHTS) != sizes["weights_sha256"]:
         raise ValueError(f"{WEIGHTS} was altered after it was written")
     with torch.device("meta"):

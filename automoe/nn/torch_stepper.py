@@ -20,7 +20,7 @@ class TorchStepper:
     """Extends hypotheses with a Transformer (see `automoe.decoding.Stepper`).
 
     Args:
-        transformer: the model; it is put into evaluation mode for each call and left as it was.
+        transformer: the model; it is put into evaluation mode for each call, and back into training mode after it.
         arch: the architecture to use; by default the model's largest.
         placement: the experts to use; by default the first ones.
     """

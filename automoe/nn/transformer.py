@@ -10,6 +10,7 @@ Shape suffixes: N target rows, B source sentences, S source length, L target len
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -122,9 +123,15 @@ class Transformer(nn.Module):
         return self.decode(target_BL, source, arch, placement)
 
     def resolve(self, arch: Architecture | None, placement: Placement | None) -> tuple[Architecture, Placement]:
-        """Fills in the defaults: the largest architecture, and the first experts."""
+        """Fills in the defaults, the largest architecture and the first experts, and checks what was given.
+
+        Raises:
+            SpaceError: the architecture is no slice of this model's largest, or the placement does not fit it.
+        """
         arch = self.maximum if arch is None else arch
-        return arch, Placement.first(arch) if placement is None else placement
+        placement = Placement.first(arch) if placement is None else placement
+        _check_slice(arch, placement, self.maximum)
+        return arch, placement
 
     def encode(self, source_BS: Tensor, arch: Architecture, placement: Placement) -> Source:
         """Encodes source sentences; keeps the outputs of the last layers that any decoder layer sees."""
@@ -192,9 +199,7 @@ class Transformer(nn.Module):
         Raises:
             SpaceError: the architecture or the placement is not of this model.
         """
-        if not arch.fits(self.maximum):
-            raise SpaceError("is no slice of this model's largest architecture", key="architecture")
-        placement.check(arch, self.maximum)
+        _check_slice(arch, placement, self.maximum)
         encoder_dim, decoder_dim = arch.encoder.dim, arch.decoder.dim
         named = {"embedding": self.embedding[:, : max(encoder_dim, decoder_dim)]}
         for index, (layer_arch, slots) in enumerate(zip(arch.encoder.layers, placement.encoder, strict=True)):
@@ -253,3 +258,11 @@ class Transformer(nn.Module):
         if self.decoder_norm is not None:
             x_NLD = self.decoder_norm(x_NLD)
         return x_NLD, tuple(past), routings
+
+
+@lru_cache(maxsize=4096)
+def _check_slice(arch: Architecture, placement: Placement, maximum: Architecture) -> None:
+    # A slice that is too wide would come out silently narrower. All three are values, so once is enough.
+    if not arch.fits(maximum):
+        raise SpaceError("is no slice of this model's largest architecture", key="architecture")
+    placement.check(arch, maximum)

@@ -115,11 +115,28 @@ def _schema_stored(schema: Any) -> Iterator[None]:
     store = ConfigStore.instance()
     everything = store.repo
     store.repo = {"hydra": everything["hydra"]}
-    store.store(name="schema", node=schema)
+    store.store(name="schema", node=_with_open_dicts(schema))
     try:
         yield
     finally:
         store.repo = everything
+
+
+def _with_open_dicts(schema: Any) -> Any:
+    """The schema as OmegaConf's node, in which Hydra takes any key below a field that is a dict."""
+    from omegaconf import DictConfig, OmegaConf
+
+    def open_dicts(node: DictConfig) -> None:
+        for value in node.values():
+            if isinstance(value, DictConfig):
+                if OmegaConf.get_type(value) is dict:
+                    OmegaConf.set_struct(value, False)  # the whole configuration is closed later
+                else:
+                    open_dicts(value)
+
+    config: DictConfig = OmegaConf.structured(schema)
+    open_dicts(config)
+    return config
 
 
 @contextmanager
@@ -168,6 +185,10 @@ def _reworded(error: Exception, kind: Any) -> ConfigError:
         return ConfigError(
             key, problem=f"is a section: set the keys in it{place}", allowed=", ".join(members) or None
         )
+    if key and re.match(r"Cannot assign .* to Dict", first):
+        return ConfigError(key, problem=f"is a section: set the keys in it{place}", allowed=f"{key}.NAME=VALUE")
+    if key and re.match(r"Cannot convert .* to string", first):
+        return ConfigError(key, problem=f"is not a text{place}")
     if key and "not Optional" in first:
         return ConfigError(key, problem=f"must not be null{place}")
     if key:

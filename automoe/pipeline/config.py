@@ -41,7 +41,7 @@ class DecodingConfig:
     max_source_tokens: int = 256
     """Longer sentences are cut there, with a warning; models are poor beyond the lengths of their training."""
     batch_size: int = field(default=32, metadata={"hashed": False})
-    """Sentences translated together; changes the speed only."""
+    """Sentences translated together; changes the speed, and scores in their last bits."""
 
     def __post_init__(self) -> None:
         SearchConfig(beam=self.beam, length_penalty=self.length_penalty)  # refuses what it does not take

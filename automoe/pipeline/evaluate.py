@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from automoe.data import PreparedData
+from automoe.data import IdArray, PreparedData
 from automoe.decoding.placeholders import count_placeholder_errors
-from automoe.decoding.symbols import EOS, PAD
-from automoe.evaluation import bleu, chrf
+from automoe.decoding.symbols import PAD
+from automoe.evaluation import bleu, bleu_tokenizer, chrf
 from automoe.files import write_atomically, write_json
 from automoe.nn.expert_loads import expert_loads
 from automoe.pipeline.config import DecodingConfig, RunConfig
@@ -28,7 +29,7 @@ from automoe.progress import Progress
 from automoe.runtime import load
 
 SCORES, HYPOTHESES = "scores.json", "hypotheses.txt"
-_BATCH = 64
+_BATCH_TOKENS = 4096
 
 
 def _part(config: RunConfig) -> DecodingConfig:
@@ -42,21 +43,22 @@ def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     with Progress("translating the test set", total=len(sources), unit="sentence") as progress:
         hypotheses = translator.translate(sources, batch_size=config.batch_size, on_progress=progress.advance)
     write_atomically(out / HYPOTHESES, "".join(line + "\n" for line in hypotheses))
+    tokenize = bleu_tokenizer(prepared.target_lang)
     loads = expert_loads(trained_model(inputs["supernet"]), _batches(prepared))
     write_json(
         out / SCORES,
         {
             "sentences": len(sources),
-            "model": _scores(hypotheses, references),
-            "copy_the_source": _scores(sources, references),
+            "model": _scores(hypotheses, references, tokenize),
+            "copy_the_source": _scores(sources, references, tokenize),
             "placeholders": _placeholders(prepared, sources, hypotheses),
             "expert_loads": {f"{side} {layer}": counts for (side, layer), counts in loads.items()},
         },
     )
 
 
-def _scores(hypotheses: list[str], references: list[str]) -> dict[str, Any]:
-    scores = (bleu(hypotheses, references), chrf(hypotheses, references))
+def _scores(hypotheses: list[str], references: list[str], tokenize: str) -> dict[str, Any]:
+    scores = (bleu(hypotheses, references, tokenize=tokenize), chrf(hypotheses, references))
     return {score.name: {"value": score.value, "signature": score.signature} for score in scores}
 
 
@@ -69,16 +71,23 @@ def _placeholders(prepared: PreparedData, sources: list[str], hypotheses: list[s
 
 
 def _batches(prepared: PreparedData) -> Iterator[tuple[Tensor, Tensor]]:
-    """The test set as padded batches of sources and of targets shifted right."""
-    pairs = list(zip(prepared.ids("test", "src"), prepared.ids("test", "tgt"), strict=True))
-    for first in range(0, len(pairs), _BATCH):
-        sources = [torch.from_numpy(source) for source, _ in pairs[first : first + _BATCH]]
-        targets = [torch.from_numpy(target).roll(1) for _, target in pairs[first : first + _BATCH]]
-        assert all(int(target[0]) == EOS for target in targets)
-        yield (
-            pad_sequence(sources, batch_first=True, padding_value=PAD),
-            pad_sequence(targets, batch_first=True, padding_value=PAD),
-        )
+    """The test set as padded batches of sources and of targets shifted right; sentences of like length together."""
+    sources, targets = prepared.ids("test", "src"), prepared.ids("test", "tgt")
+    longest = np.maximum(sources.lengths, targets.lengths)
+    batch: list[int] = []
+    for index in np.argsort(longest, kind="stable").tolist():
+        if batch and (len(batch) + 1) * longest[index] > _BATCH_TOKENS:
+            yield _padded(sources, batch), _padded(targets, batch, shifted=True)
+            batch = []
+        batch.append(index)
+    yield _padded(sources, batch), _padded(targets, batch, shifted=True)
+
+
+def _padded(ids: IdArray, rows: list[int], *, shifted: bool = False) -> Tensor:
+    sentences = [torch.from_numpy(ids[row]) for row in rows]
+    if shifted:  # the end symbol moves to the front
+        sentences = [sentence.roll(1) for sentence in sentences]
+    return pad_sequence(sentences, batch_first=True, padding_value=PAD)
 
 
 EVALUATE = Stage(name="evaluate", run=_run, part=_part, needs=("data", "supernet", "export"), seeded=False)

@@ -59,7 +59,7 @@ def execute(stages: Sequence[Stage[Any]], config: RunSettings, target: str) -> d
     run = RunFolder(Path(config.runs_dir) / check_run_name(config.run))
     steps = plan(stages, config, target)
     folders: dict[str, Path] = {}
-    with _FullDisk(run.path), run.locked(create=True):
+    with _FullDisk(run.path), run.locked(create=True) as lock:
         for step in steps:
             name, hash = step.stage.name, step.identity.hash
             folder = run.result(name, hash)
@@ -70,6 +70,7 @@ def execute(stages: Sequence[Stage[Any]], config: RunSettings, target: str) -> d
                 inputs = Inputs(
                     folders={need: folders[need] for need in step.stage.needs}, maybe_seed=step.identity.seed
                 )
+                lock.announce(name, hash)
                 _make(step, inputs, run.partial(name, hash), folder)
             run.set_current(name, hash)
             folders[name] = folder

@@ -24,7 +24,7 @@ def _part(config: RunConfig) -> DecodingConfig:
 def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     prepared = PreparedData.open(inputs["data"])
     transformer = trained_model(inputs["supernet"])
-    trained = json.loads((inputs["supernet"] / SIZES).read_text())
+    trained = json.loads((inputs["supernet"] / SIZES).read_bytes())
     export_bundle(
         transformer,
         out / BUNDLE,

@@ -67,7 +67,7 @@ def _export_table(made: Result) -> str:
 
 
 def _evaluate(folders: Folders) -> Result:
-    scores: Result = json.loads((folders["evaluate"] / SCORES).read_text())
+    scores: Result = json.loads((folders["evaluate"] / SCORES).read_bytes())
     return scores
 
 
@@ -81,15 +81,15 @@ def _evaluate_table(made: Result) -> str:
         counts = ", ".join(f"{errors[kind]} {kind}" for kind in ("expected", "lost", "invented"))
         lines.append(f"placeholders: {counts}")
     for layer, loads in made["expert_loads"].items():
-        shares = ", ".join(f"{load / sum(loads):.0%}" for load in loads)
-        lines.append(f"test tokens of each expert, {layer}: {shares}")
+        unused = f" ({loads.count(0)} of {len(loads)} unused)" if 0 in loads else ""
+        lines.append(f"test tokens of each expert, {layer}: {', '.join(map(str, loads))}{unused}")
     return "\n".join(lines)
 
 
 def _run(folders: Folders) -> Result:
     prepared = PreparedData.open(folders["data"])
     sources, references = prepared.text("test", "src"), prepared.text("test", "tgt")
-    hypotheses = (folders["evaluate"] / HYPOTHESES).read_text().split("\n")
+    hypotheses = (folders["evaluate"] / HYPOTHESES).read_text(encoding="utf-8").split("\n")
     step = max(1, len(sources) // _SAMPLES)
     samples = [
         {"source": sources[i], "translation": hypotheses[i], "reference": references[i]}

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from automoe.errors import ConfigError, RunError, did_you_mean
 from automoe.files import PARTIAL, is_full_disk, write_json
@@ -41,9 +41,29 @@ class Holder:
 
     pid: int | None
     host: str | None
+    making: tuple[str, str] | None = None
+    """Stage and hash of the result that it makes, or made last; None before the first."""
 
     def __str__(self) -> str:
         return "another process" if self.pid is None else f"process {self.pid} on {self.host}"
+
+
+class RunLock:
+    """The lock while it is held. Its file says in JSON lines who holds it, and then every result that is begun."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        with suppress(OSError):
+            os.ftruncate(stream.fileno(), 0)
+        self._append({"pid": os.getpid(), "host": platform.node()})
+
+    def announce(self, stage: str, hash: str) -> None:
+        """Says which result is being made from now on, for `automoe status`."""
+        self._append({"making": [stage, hash]})
+
+    def _append(self, record: dict[str, Any]) -> None:
+        with suppress(OSError):  # it is for messages only: a full disk must not stop `automoe clean`
+            os.write(self._stream.fileno(), json.dumps(record).encode() + b"\n")
 
 
 class RunFolder:
@@ -73,13 +93,13 @@ class RunFolder:
     def set_current(self, stage: str, hash: str) -> None:
         """Makes `hash` the result in use, atomically: a reader sees the old or the new one.
 
+        The link is made anew even if it stands: its time says when its result was last taken up.
+
         Raises:
             RunError: there is no such finished result.
         """
         if not self.result(stage, hash).is_dir():
             raise RunError("is no finished result", file=self.result(stage, hash))
-        if self.current(stage) == hash:
-            return
         aside = self.path / stage / (_CURRENT + PARTIAL)
         aside.unlink(missing_ok=True)
         aside.symlink_to(hash)
@@ -123,7 +143,7 @@ class RunFolder:
         check_format(content, marker)
 
     @contextmanager
-    def locked(self, *, create: bool = False) -> Iterator[None]:
+    def locked(self, *, create: bool = False) -> Iterator[RunLock]:
         """Keeps every other process out of this run; a holder that dies, however it dies, frees the lock.
 
         Args:
@@ -138,13 +158,11 @@ class RunFolder:
             self.check()
         with (self.path / _LOCK).open("a+b") as lock:
             self._acquire(lock)
-            with suppress(OSError):  # who holds it is for a message only: a full disk must not stop `automoe clean`
-                os.ftruncate(lock.fileno(), 0)
-                os.write(lock.fileno(), json.dumps({"pid": os.getpid(), "host": platform.node()}).encode())
+            held = RunLock(lock)
             if create and self._is_new():
                 write_json(self.path / _MARKER, {"format": FORMAT, "automoe": __version__})
             self.check()
-            yield
+            yield held
 
     def holder(self) -> Holder | None:
         """The process that works in this run now; None if there is none."""
@@ -227,7 +245,8 @@ def check_run_name(name: str) -> str:
 def _read_holder(lock: BinaryIO) -> Holder:
     lock.seek(0)
     try:
-        content = json.loads(lock.read())
-        return Holder(pid=content["pid"], host=content["host"])
+        first, *others = map(json.loads, lock.read().splitlines())
+        making = tuple(others[-1]["making"]) if others else None
+        return Holder(pid=first["pid"], host=first["host"], making=making)
     except (ValueError, KeyError, TypeError):  # it holds the lock but has not yet written who it is
         return Holder(pid=None, host=None)

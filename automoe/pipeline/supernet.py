@@ -54,7 +54,7 @@ def trained_model(folder: Path) -> Transformer:
     """
     try:
         return read_model(folder)
-    except Exception as error:  # whatever JSON, safetensors and torch make of damaged bytes
+    except (OSError, ValueError, KeyError) as error:
         raise RunError(
             f"the trained model is damaged: {error}",
             file=folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -194,4 +195,9 @@ def _decoding_defaults(bundle: Bundle) -> SearchConfig:
 
 
 def _warn(index: int, message: str) -> None:
-    warnings.warn(f"sentence {index + 1}: {message}", TranslationWarning, stacklevel=4)
+    """Warns at the line that called into this file, through whichever method, function or comprehension."""
+    caller, level = sys._getframe(), 1
+    file = caller.f_code.co_filename
+    while caller.f_back is not None and caller.f_code.co_filename == file:
+        caller, level = caller.f_back, level + 1
+    warnings.warn(f"sentence {index + 1}: {message}", TranslationWarning, stacklevel=level)

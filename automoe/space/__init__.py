@@ -13,9 +13,10 @@ from automoe.space.genes import DecoderLayerChoices, ExpertChoices, Gene, LayerC
 from automoe.space.hat import parse_arch_info, parse_hat
 from automoe.space.lint import lint
 from automoe.space.placement import Placement
+from automoe.space.placement_file import placement_yaml, read_placement, write_placement
 from automoe.space.search_space import SearchSpace
 from automoe.space.shipped import find_architecture, find_space
-from automoe.space.space_file import read_space, space_of
+from automoe.space.space_file import SpaceFile, read_space, read_space_file, space_of
 
 __all__ = [
     "Architecture",
@@ -30,6 +31,7 @@ __all__ = [
     "Placement",
     "SearchSpace",
     "SideChoices",
+    "SpaceFile",
     "architecture_table",
     "architecture_yaml",
     "find_architecture",
@@ -37,8 +39,12 @@ __all__ = [
     "lint",
     "parse_arch_info",
     "parse_hat",
+    "placement_yaml",
     "read_architecture",
+    "read_placement",
     "read_space",
+    "read_space_file",
     "space_of",
     "write_architecture",
+    "write_placement",
 ]

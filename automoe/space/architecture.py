@@ -28,7 +28,6 @@ class EncoderLayerArch:
     """Experts that process each token."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "expert_widths", tuple(sorted(self.expert_widths, reverse=True)))
         _check_attention("heads", self.heads, "qkv_dim", self.qkv_dim)
         if not self.expert_widths:
             raise SpaceError(
@@ -36,7 +35,9 @@ class EncoderLayerArch:
             )
         for width in self.expert_widths:
             _check_positive("expert_widths", width)
-        if not 1 <= self.top_k <= self.num_experts:
+        object.__setattr__(self, "expert_widths", tuple(sorted(self.expert_widths, reverse=True)))
+        _check_positive("top_k", self.top_k)
+        if self.top_k > self.num_experts:
             raise SpaceError(
                 f"a layer of {self.num_experts} expert(s) cannot use {self.top_k} per token",
                 key="top_k",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from automoe.errors import SpaceError
-from automoe.files import write_atomically, write_json
 from automoe.space.architecture import Architecture, DecoderLayerArch, EncoderLayerArch
-from automoe.space.space_file import read_space
-from automoe.space.yaml_file import YAML_SUFFIXES
+from automoe.space.space_file import read_space_file
+from automoe.space.yaml_file import write_form
 
 
 def read_architecture(path: str | Path) -> Architecture:
@@ -21,14 +19,7 @@ def read_architecture(path: str | Path) -> Architecture:
         SpaceError: the first mistake of the file, with its line; or the file leaves something to choose.
         DependencyError: PyYAML is not installed (JSON does not need it).
     """
-    space = read_space(path)
-    if space.num_architectures > 1:
-        raise SpaceError(
-            f"is a search space of {space.num_architectures:,} architectures, not one architecture",
-            file=path,
-            hint="Replace every choice by one of its values",
-        )
-    return space.largest()
+    return read_space_file(path).architecture()
 
 
 def write_architecture(arch: Architecture, path: str | Path) -> None:
@@ -37,13 +28,7 @@ def write_architecture(arch: Architecture, path: str | Path) -> None:
     Raises:
         SpaceError: the suffix is neither `.yaml`, `.yml` nor `.json`.
     """
-    path = Path(path)
-    if path.suffix == ".json":
-        write_json(path, arch.to_dict())
-    elif path.suffix in YAML_SUFFIXES:
-        write_atomically(path, architecture_yaml(arch))
-    else:
-        raise SpaceError("the suffix says no known form", file=path, value=path.suffix, allowed=".yaml, .yml, .json")
+    write_form(path, json_form=arch.to_dict(), yaml_text=architecture_yaml(arch))
 
 
 def architecture_yaml(arch: Architecture) -> str:

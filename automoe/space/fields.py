@@ -16,7 +16,9 @@ from automoe.space.yaml_file import Tree
 MAX_SIZE = 1 << 20
 """No dimension or width is larger; a slip of the keyboard is."""
 
-_WHOLE = re.compile(r"[+-]?(0|[1-9][0-9_]*)")
+_WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
+_UNDERSCORED = re.compile(r"[1-9][0-9]*(_[1-9][0-9]*)+")
+"""YAML 1.1 reads 512_256 as 512256; HAT's files join widths in this way."""
 _LOOKALIKES = str.maketrans({"O": "0", "o": "0", "Q": "0", "l": "1", "I": "1", "i": "1", "|": "1", "Z": "2",
                              "S": "5", "B": "8"}) | {ord(c): None for c in "_,' "}  # fmt: skip
 
@@ -88,8 +90,16 @@ class Field:
                 return Field(pair.value, self._mistakes, self._dotted(key), pair.line)
         return None
 
-    def entries(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Field]:
-        """The values of a mapping by key; unknown, repeated and missing keys are mistakes. Empty if no mapping."""
+    def entries(
+        self, known: Collection[str], required: Collection[str] = (), tolerated: Collection[str] = ()
+    ) -> dict[str, Field]:
+        """The values of a mapping by key; unknown, repeated and missing keys are mistakes. Empty if no mapping.
+
+        Args:
+            known: keys that mean something.
+            required: those of them that must stand there.
+            tolerated: keys that mean nothing here; they are read, and not listed among what is allowed.
+        """
         if self.tree.pairs is None:
             self.wrong("is not a mapping", allowed="the keys " + ", ".join(known))
             return {}
@@ -98,8 +108,8 @@ class Field:
         for pair in self.tree.pairs:
             # A nested block begins below its key; a reader looks for the key.
             field = Field(pair.value, self._mistakes, self._dotted(pair.key), pair.line)
-            if pair.key not in known:
-                hint = did_you_mean(pair.key, known)
+            if pair.key not in known and pair.key not in tolerated:
+                hint = did_you_mean(pair.key, (*known, *tolerated))
                 hints += hint or ""
                 field.wrong("unknown key", show_value=False, allowed=", ".join(known), hint=hint)
             elif pair.key in found:
@@ -146,5 +156,8 @@ class Field:
             return None
         if isinstance(self.tree.scalar, str) and _WHOLE.fullmatch(self.tree.text):
             return "Remove the quotes"
+        if _UNDERSCORED.fullmatch(self.tree.text):
+            numbers = self.tree.text.split("_")
+            return f"Write [{', '.join(numbers)}], or {''.join(numbers)} for one number"
         digits = re.sub(r"\.0*$", "", self.tree.text).translate(_LOOKALIKES).lstrip("0")
         return f"Did you mean {digits}?" if digits.isascii() and digits.isdigit() else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import comb
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+
+from automoe.space.architecture import DecoderArch, DecoderLayerArch, EncoderArch, EncoderLayerArch
 
 Choices = tuple[int, ...]
 """What a gene may be, ascending, without repetition; a single entry is a fixed value."""
@@ -26,11 +28,30 @@ class ExpertChoices:
     widths: Choices | None = None
     """Fixed widths, one for each expert, widest first; `count` and `width` then say the same."""
 
+    def __post_init__(self) -> None:
+        if self.widths is not None:
+            object.__setattr__(self, "widths", tuple(sorted(self.widths, reverse=True)))
+            object.__setattr__(self, "count", (len(self.widths),))
+            object.__setattr__(self, "width", self.widths)
+        _ascend(self, "count", "width")
+
     @classmethod
     def fixed(cls, widths: Choices) -> ExpertChoices:
         """Experts of exactly these widths."""
-        widths = tuple(sorted(widths, reverse=True))
-        return cls(count=(len(widths),), width=tuple(sorted(set(widths))), widths=widths)
+        return cls(widths=widths)
+
+    def canonical(self) -> ExpertChoices:
+        """The same experts in the one spelling that the digest is made of."""
+        if len(self.width) == 1:  # fixed, one for each expert or shared by all: they are that wide in any case
+            return ExpertChoices(count=self.count, width=self.width)
+        return replace(self, per_expert=self.per_expert and self.widths is None and self.count != (1,))
+
+    def __contains__(self, widths: Choices) -> bool:
+        """Whether a layer can have experts of these widths, given from the widest to the narrowest."""
+        if self.widths is not None:
+            return widths == self.widths
+        found = set(widths)
+        return len(widths) in self.count and found <= set(self.width) and (self.per_expert or len(found) == 1)
 
     def sample(self, rng: np.random.Generator) -> Choices:
         """Draws the number of experts and then each width, all uniformly."""
@@ -69,6 +90,26 @@ class LayerChoices:
     top_k: Choices = (1,)
     """Experts per token; a layer that has fewer uses all it has."""
 
+    def __post_init__(self) -> None:
+        _ascend(self, "heads", "qkv_dim", "top_k")
+
+    def canonical(self, dims: Choices) -> Self:
+        """The same choices in one spelling: what could only be the value that it follows is None.
+
+        Args:
+            dims: model dimensions of the side.
+        """
+        return replace(self, experts=self.experts.canonical(), qkv_dim=_unless_implied(self.qkv_dim, dims))
+
+    def holds(self, layer: EncoderLayerArch, dim: int, encoder_depth: int) -> bool:
+        """Whether the choices can make this layer of a side of dimension `dim`."""
+        return (
+            layer.heads in self.heads
+            and layer.qkv_dim in (self.qkv_dim or (dim,))
+            and layer.expert_widths in self.experts
+            and layer.top_k in at_most(self.top_k, layer.num_experts)
+        )
+
     def num_combinations(self, encoder_depth: int, ordered: bool) -> int:
         """How many layers there are; `ordered` tells experts apart that only changed places."""
         experts = sum(
@@ -88,6 +129,28 @@ class DecoderLayerChoices(LayerChoices):
     cross_layers: Choices = (1,)
     """Last encoder layers that cross-attention sees; all of them where the encoder has fewer."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ascend(self, "cross_heads", "cross_qkv_dim", "cross_layers")
+
+    def canonical(self, dims: Choices) -> Self:
+        """As in `LayerChoices`."""
+        return replace(
+            super().canonical(dims),
+            cross_heads=_unless_implied(self.cross_heads, self.heads),
+            cross_qkv_dim=_unless_implied(self.cross_qkv_dim, self.qkv_dim or dims),
+        )
+
+    def holds(self, layer: EncoderLayerArch, dim: int, encoder_depth: int) -> bool:
+        """As in `LayerChoices`; the encoder's depth limits `cross_layers`."""
+        return (
+            isinstance(layer, DecoderLayerArch)
+            and super().holds(layer, dim, encoder_depth)
+            and layer.cross_heads in (self.cross_heads or (layer.heads,))
+            and layer.cross_qkv_dim in (self.cross_qkv_dim or (layer.qkv_dim,))
+            and layer.cross_layers in at_most(self.cross_layers, encoder_depth)
+        )
+
     def num_combinations(self, encoder_depth: int, ordered: bool) -> int:
         """As in `LayerChoices`; the encoder's depth limits `cross_layers`."""
         cross = len(self.cross_heads or (0,)) * len(self.cross_qkv_dim or (0,))
@@ -105,9 +168,27 @@ class SideChoices:
     layers: tuple[LayerChoices, ...]
     """One entry for each layer of the deepest model; shallower models use the first ones."""
 
+    def __post_init__(self) -> None:
+        _ascend(self, "dim", "depth")
+
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, which the digest of a space is made of."""
+        """The JSON form."""
         return asdict(self)
+
+    def canonical(self) -> SideChoices:
+        """The same choices in the one spelling that the digest of a space is made of."""
+        return replace(self, layers=tuple(layer.canonical(self.dim) for layer in self.layers[: self.depth[-1]]))
+
+    def holds(self, side: EncoderArch | DecoderArch, encoder_depth: int) -> bool:
+        """Whether the choices can make this side."""
+        return (
+            side.dim in self.dim
+            and len(side.layers) in self.depth
+            and all(
+                choices.holds(layer, side.dim, encoder_depth)
+                for choices, layer in zip(self.layers, side.layers, strict=False)
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +223,18 @@ def pick(choices: Choices, rng: np.random.Generator) -> int:
 def at_most(choices: Choices, limit: int) -> Choices:
     """What is left of the choices where nothing can exceed `limit`: larger ones become the limit."""
     return tuple(sorted({min(choice, limit) for choice in choices}))
+
+
+def _ascend(choices: object, *names: str) -> None:
+    """Puts each of the named choices of a frozen dataclass into order, without repetition."""
+    for name in names:
+        values = getattr(choices, name)
+        if values is not None:
+            object.__setattr__(choices, name, tuple(sorted(set(values))))
+
+
+def _unless_implied(choices: Choices | None, followed: Choices) -> Choices | None:
+    return None if len(followed) == 1 and choices == followed else choices
 
 
 def _layer_genes(label: str, side: str, layer: LayerChoices, copies: int) -> Iterator[Gene]:

@@ -38,15 +38,15 @@ _REQUIRED = tuple(
 )
 _OPTIONAL = tuple(f"{side}-{key}" for side in ("encoder", "decoder") for key in _EXPERTS + _KEPT)
 _UNRELATED = (
-    "train-subtransformer", "arch", "share-all-embeddings", "share-decoder-input-output-embed", "max-tokens", "data",
-    "optimizer", "adam-betas", "clip-norm", "weight-decay", "dropout", "attention-dropout", "criterion",
-    "label-smoothing", "ddp-backend", "fp16", "update-freq", "max-update", "warmup-updates", "lr-scheduler",
-    "warmup-init-lr", "max-lr", "min-lr", "lr", "lr-shrink", "keep-last-epochs", "save-interval",
-    "validate-interval", "encoder-embed-dim", "decoder-embed-dim", "encoder-ffn-embed-dim",
+    "train-subtransformer", "arch", "share-all-embeddings", "share-decoder-input-output-embed", "max-tokens",
+    "data", "source-lang", "target-lang", "optimizer", "adam-betas", "clip-norm", "weight-decay", "dropout",
+    "attention-dropout", "criterion", "label-smoothing", "ddp-backend", "fp16", "update-freq", "max-update",
+    "warmup-updates", "lr-scheduler", "warmup-init-lr", "max-lr", "min-lr", "lr", "lr-shrink", "keep-last-epochs",
+    "save-interval", "validate-interval", "encoder-embed-dim", "decoder-embed-dim", "encoder-ffn-embed-dim",
     "decoder-ffn-embed-dim", "encoder-layers", "decoder-layers", "encoder-attention-heads",
     "decoder-attention-heads",
 )  # fmt: skip
-"""Keys of HAT's `common.yml`, which people append: training, and the sizes of the super-transformer."""
+"""Keys of HAT's four `common.yml`, which people append: training, and the sizes of the super-transformer."""
 
 
 def is_hat(root: Field) -> bool:
@@ -75,8 +75,7 @@ def parse_arch_info(lines: Sequence[str], file: Path | None = None) -> Architect
 
 def architecture_of_hat(root: Field) -> Architecture | None:
     """The architecture of a file in HAT's form; None, and its mistakes noted, if there is none."""
-    known = (*_REQUIRED, "qkv-dim", *_OPTIONAL, *_UNRELATED)
-    entries = root.entries(known, required=_REQUIRED)
+    entries = root.entries((*_REQUIRED, "qkv-dim", *_OPTIONAL), required=_REQUIRED, tolerated=_UNRELATED)
     qkv_dim = entries["qkv-dim"].whole_number() if "qkv-dim" in entries else QKV_DIM
     encoder = _Side(entries, "encoder", qkv_dim)
     decoder = _Side(entries, "decoder", qkv_dim)

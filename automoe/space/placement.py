@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from automoe.errors import SpaceError
+from automoe.files import digest_of
 from automoe.space.architecture import Architecture, EncoderLayerArch
 
 
@@ -22,6 +23,19 @@ class Placement:
 
     encoder: tuple[tuple[int, ...], ...]
     decoder: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        for side, chosen in (("encoder", self.encoder), ("decoder", self.decoder)):
+            for index, slots in enumerate(chosen):
+                for slot, expert in enumerate(slots):
+                    if not isinstance(expert, int) or isinstance(expert, bool) or expert < 0:
+                        key = f"placement.{side}[{index}][{slot}]"
+                        raise SpaceError("is not the index of an expert", key=key, value=expert, allowed=">= 0")
+
+    @property
+    def digest(self) -> str:
+        """Hash of the JSON form, 12 hexadecimal digits: equal placements, equal digests."""
+        return digest_of(self.to_dict())
 
     @classmethod
     def first(cls, arch: Architecture) -> Placement:
@@ -73,16 +87,22 @@ class Placement:
         """The JSON form, read back by `from_dict`."""
         return {
             "encoder": [list(slots) for slots in self.encoder],
-            "decoder": [list(s) for s in self.decoder],
+            "decoder": [list(slots) for slots in self.decoder],
         }
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> Placement:
-        """Reads the JSON form of `to_dict`."""
+        """Reads the JSON form of `to_dict`. For files that people write use `read_placement`."""
         return cls(
             encoder=tuple(tuple(slots) for slots in form["encoder"]),
             decoder=tuple(tuple(slots) for slots in form["decoder"]),
         )
+
+    def __str__(self) -> str:
+        lines = [f"{'layer':<11}expert of each slot, widest slot first"]
+        for side, chosen in (("encoder", self.encoder), ("decoder", self.decoder)):
+            lines += [f"{side} {index:<3}{' '.join(map(str, slots))}" for index, slots in enumerate(chosen)]
+        return "\n".join(lines)
 
 
 def _sample_layer(layer: EncoderLayerArch, large: EncoderLayerArch, rng: np.random.Generator) -> tuple[int, ...]:

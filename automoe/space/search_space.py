@@ -53,8 +53,14 @@ class SearchSpace:
 
     @property
     def digest(self) -> str:
-        """Hash of the choices (not of the name or of their order in the file), 12 hexadecimal digits."""
-        return digest_of({"encoder": self.encoder.to_dict(), "decoder": self.decoder.to_dict()})
+        """Hash of the set of architectures, 12 hexadecimal digits.
+
+        Two spaces have equal digests exactly if they hold the same architectures: neither the name matters, nor
+        how the choices are written (their order, a default spelt out, `expert_widths: [8, 8]` for two experts of
+        width 8). What samples with which probability is no part of it.
+        """
+        sides = {"encoder": self.encoder, "decoder": self.decoder}
+        return digest_of({name: side.canonical().to_dict() for name, side in sides.items()})
 
     @property
     def num_raw(self) -> int:
@@ -65,6 +71,13 @@ class SearchSpace:
     def num_architectures(self) -> int:
         """Number of different architectures: experts of a layer have no order."""
         return self._count(ordered=False)
+
+    def __contains__(self, arch: object) -> bool:
+        """Whether `arch` is one of the architectures that the choices make."""
+        if not isinstance(arch, Architecture):
+            return False
+        encoder_depth = len(arch.encoder.layers)
+        return self.encoder.holds(arch.encoder, encoder_depth) and self.decoder.holds(arch.decoder, encoder_depth)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draws every gene uniformly (so not uniformly over architectures: depths are drawn alike)."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from automoe.errors import SpaceError
 from automoe.space.architecture import Architecture
 from automoe.space.fields import MAX_SIZE, Field, Mistakes
 from automoe.space.genes import Choices, DecoderLayerChoices, ExpertChoices, LayerChoices, SideChoices
@@ -20,33 +22,69 @@ _LIMITS = {"top_k": MAX_EXPERTS, "cross_layers": MAX_LAYERS}
 _ANY_EXPERTS = ExpertChoices(count=(MAX_EXPERTS,), width=(1,))
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpaceFile:
+    """What one file holds."""
+
+    path: Path
+    space: SearchSpace
+    is_hat: bool
+    """Whether it is in the form of HAT's and AutoMoE's sub-transformers, whose published numbers are of post-norm."""
+
+    def architecture(self) -> Architecture:
+        """The only architecture of the space.
+
+        Raises:
+            SpaceError: the file leaves something to choose.
+        """
+        if self.space.num_architectures > 1:
+            raise SpaceError(
+                f"is a search space of {self.space.num_architectures:,} architectures, not one architecture",
+                file=self.path,
+                hint="Replace every choice by one of its values",
+            )
+        return self.space.largest()
+
+
 def read_space(path: str | Path) -> SearchSpace:
     """Reads a search space; an architecture (ours, JSON, HAT's or AutoMoE's) is a space with one point.
 
     Raises:
         SpaceError: the first mistake of the file, with its line.
-        DependencyError: PyYAML is not installed.
+        DependencyError: PyYAML is not installed (JSON does not need it).
     """
-    path = Path(path)
-    space, mistakes = parse_file(path)
+    return read_space_file(path).space
+
+
+def read_space_file(path: str | Path) -> SpaceFile:
+    """Reads a search space as `read_space` does, and the form that its file is in.
+
+    Raises:
+        SpaceError: as `read_space`.
+        DependencyError: as `read_space`.
+    """
+    file, mistakes = parse_file(Path(path))
     mistakes.raise_first()
-    if space is None:
+    if file is None:
         raise AssertionError("a file without mistakes must make a space")
-    return space
+    return file
 
 
-def parse_file(path: Path) -> tuple[SearchSpace | None, Mistakes]:
-    """The space of a file, or None, and all that is wrong with it.
+def parse_file(path: Path) -> tuple[SpaceFile | None, Mistakes]:
+    """What a file holds, or None, and all that is wrong with it.
 
     Raises:
         SpaceError: the file cannot be read or is not well-formed, so that nothing else can be said of it.
     """
     mistakes = Mistakes(path)
     root = Field(load_tree(path), mistakes)
-    if is_hat(root):
+    hat = is_hat(root)
+    if hat:
         arch = architecture_of_hat(root)
-        return (None if arch is None else space_of(arch, path.stem)), mistakes
-    return _parse_space(root, mistakes, path.stem), mistakes
+        space = None if arch is None else space_of(arch, path.stem)
+    else:
+        space = _parse_space(root, mistakes, path.stem)
+    return (None if space is None else SpaceFile(path=path, space=space, is_hat=hat)), mistakes
 
 
 def space_of(arch: Architecture, name: str) -> SearchSpace:

@@ -1,4 +1,4 @@
-"""Reads a YAML or JSON file into a tree that knows on which line every key and value stands.
+"""Reads a YAML or JSON file into a tree that knows on which line every key and value stands; writes either form.
 
 The tree holds what the file says and nothing of what it means: `fields` checks that.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from automoe.errors import DependencyError, SpaceError, did_you_mean
+from automoe.files import write_atomically, write_json
 
 YAML_SUFFIXES = (".yaml", ".yml")
 
@@ -59,7 +60,7 @@ def load_tree(path: Path) -> Tree:
     """
     text = _read_text(path)
     if not text.strip():
-        raise SpaceError("the file is empty", file=path, allowed="a search space or an architecture")
+        raise SpaceError("the file is empty", file=path)
     return tree_from_json(text, path) if path.suffix == ".json" else tree_from_yaml(text, path)
 
 
@@ -109,6 +110,21 @@ def tree_from_json(text: str, file: Path | None = None) -> Tree:
 def tree_from_mapping(mapping: Mapping[str, Any]) -> Tree:
     """The tree of plain Python values; it has no lines."""
     return _tree_of(_JsonObject(mapping.items()))
+
+
+def write_form(path: str | Path, *, json_form: Mapping[str, Any], yaml_text: str) -> None:
+    """Writes one of the two forms of a value, by the suffix of `path`.
+
+    Raises:
+        SpaceError: the suffix is neither `.yaml`, `.yml` nor `.json`.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        write_json(path, json_form)
+    elif path.suffix in YAML_SUFFIXES:
+        write_atomically(path, yaml_text)
+    else:
+        raise SpaceError("the suffix says no known form", file=path, value=path.suffix, allowed=".yaml, .yml, .json")
 
 
 class _JsonObject(list[tuple[str, Any]]):

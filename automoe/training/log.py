@@ -21,7 +21,7 @@ class TrainingLog:
 
     def write(self, kind: str, update: int, **values: Any) -> None:
         """Appends one record; `kind` is `train` or `valid`."""
-        with self._path.open("a") as stream:
+        with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"kind": kind, "update": update, **values}) + "\n")
 
 
@@ -31,7 +31,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     records = []
-    for line in path.read_text(errors="replace").split("\n"):
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:  # a kill tore the last line

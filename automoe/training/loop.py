@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from automoe.training.registration import AutoMoETranslationTask
 from automoe.training.train import TrainingJob
 
 _LOG_EVERY = 50
+_CRASH = "crash.pt"
+"""What fairseq writes when a step raises."""
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints, within that of the training."""
 
@@ -89,6 +92,8 @@ def _train_epoch(
             log.write("train", update, **losses, lr=trainer.get_lr())
         if update % settings.validate_every == 0 or update == settings.max_updates:
             loss = _validate(trainer)
+            if not math.isfinite(loss):  # before it is saved: the newest checkpoint must be one to go on from
+                raise _diverged(f"update {update}: the validation loss is {loss}", settings.lr)
             log.write("valid", update, nll_loss=loss)
             if best is None or loss < best.loss:
                 best = Best(update, loss)
@@ -102,7 +107,7 @@ def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float]
     """One optimiser step; returns its losses per token.
 
     Raises:
-        TrainingError: the loss or a gradient is NaN or infinite.
+        TrainingError: the loss or a gradient is NaN or infinite, or memory ran out.
     """
     update = trainer.get_num_updates() + 1
     try:
@@ -110,14 +115,20 @@ def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float]
             values = trainer.train_step(samples)
     except FloatingPointError as error:
         raise _diverged(f"update {update}: {error}", lr) from error
+    if values is None:  # fairseq has swallowed the allocator's error
+        raise TrainingError(
+            f"update {update}: the device has no memory left",
+            key="training.max_tokens",
+            hint="Lower it, and raise training.update_freq by as much: the same tokens make one step",
+        )
     losses = {name: float(values[name]) for name in ("loss", "nll_loss", "balance_loss", "z_loss")}
-    if not np.isfinite(losses["loss"]):
+    if not math.isfinite(losses["loss"]):
         raise _diverged(f"update {update}: the loss is {losses['loss']}", lr)
     return losses
 
 
 def _diverged(problem: str, lr: float) -> TrainingError:
-    hint = "Lower the learning rate or training.clip_norm (0 clips nothing), or warm up longer; the checkpoints stay"
+    hint = "Lower the learning rate, set training.clip_norm to 1, or warm up longer; the checkpoints stay"
     return TrainingError(problem, key="training.lr", value=lr, hint=hint)
 
 
@@ -134,6 +145,7 @@ def _validate(trainer: Any) -> float:
 
 
 def _finish(job: TrainingJob, model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path) -> None:
+    (checkpoints.folder / _CRASH).unlink(missing_ok=True)
     model.load_state_dict(checkpoints.weights(best.update))
     write_model(model.transformer, folder, update=best.update, valid_nll=best.loss)
 
@@ -154,6 +166,7 @@ def _fairseq_config(job: TrainingJob, save_dir: Path) -> Any:
         *("--max-positions", str(training.max_tokens)),  # fairseq would leave out sentences above 1024 in silence
         *("--max-tokens", str(training.max_tokens), "--update-freq", str(training.update_freq)),
         *("--max-update", str(training.max_updates), "--warmup-updates", str(training.warmup_updates)),
+        *("--distributed-world-size", "1"),  # fairseq's default is the number of GPUs that it sees
         *("--save-dir", str(save_dir)),  # where fairseq leaves the state of a crash
         *("--seed", str(job.seed), "--num-workers", "0", "--no-progress-bar"),
     ]

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from automoe.errors import TrainingError
+from automoe.errors import DataError, SpaceError, TrainingError
 from automoe.files import is_full, write_json
 from automoe.nn import TransformerConfig
 from automoe.space import Architecture
@@ -50,7 +50,7 @@ class TrainingJob:
     @classmethod
     def read(cls, folder: Path) -> TrainingJob:
         """Reads the job of `folder`."""
-        form: dict[str, Any] = json.loads((folder / JOB).read_text())
+        form: dict[str, Any] = json.loads((folder / JOB).read_bytes())
         return cls(
             data=Path(form["data"]),
             architecture=Architecture.from_dict(form["architecture"]),
@@ -72,6 +72,7 @@ def train(job: TrainingJob, out: Path) -> None:
 
     Raises:
         TrainingError: the training failed (NaN, no memory) or was killed; finished checkpoints stay.
+        DataError, SpaceError: the corpus or the architecture cannot be used.
         OSError: ENOSPC, the disk is full.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -80,10 +81,13 @@ def train(job: TrainingJob, out: Path) -> None:
     failure.unlink(missing_ok=True)
     threads = str(job.training.threads)
     environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    command = [sys.executable, "-m", "automoe.training.worker", str(out), str(os.getpid())]
+    # -P: a file of the user's, random.py in the current directory, must not stand in for a module.
+    command = [sys.executable, "-P", "-m", "automoe.training.worker", str(out), str(os.getpid())]
     status = subprocess.run(command, env=environment, check=False).returncode
     if failure.exists():
-        raise TrainingError(**json.loads(failure.read_text()))
+        fields = json.loads(failure.read_text(encoding="utf-8"))
+        kinds = {kind.__name__: kind for kind in (DataError, SpaceError, TrainingError)}
+        raise kinds.get(fields.pop("kind"), TrainingError)(**fields)
     if status != 0:
         if is_full(out):  # libraries raise errors of their own when a file cannot be written
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))

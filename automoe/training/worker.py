@@ -30,7 +30,7 @@ def main() -> None:
         run(TrainingJob.read(folder), folder)
     except AutoMoEError as error:
         logging.exception("training failed")
-        write_json(folder / FAILURE, error.fields())
+        write_json(folder / FAILURE, {"kind": type(error).__name__, **error.fields()})
         sys.exit(1)
     except Exception:
         logging.exception("training failed")

@@ -163,9 +163,19 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 def test_what_a_killed_writer_left_is_taken_over(tmp_path):
     aside = tmp_path / "bundle.partial"
     aside.mkdir()
-    (aside / "half").write_text("written")
-    bundle = write_bundle(tmp_path / "bundle", MANIFEST, FILES)
-    assert not aside.exists() and not (bundle.folder / "half").exists()
+    (aside / WEIGHTS_FILE).write_bytes(FILES[WEIGHTS_FILE][:9])
+    write_bundle(tmp_path / "bundle", MANIFEST, FILES)
+    assert not aside.exists() and read_bundle(tmp_path / "bundle").path(WEIGHTS_FILE).stat().st_size == 256
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_what_a_user_keeps_under_the_name_of_the_folder_aside_is_left_alone(tmp_path, is_folder):
+    mine = tmp_path / "bundle.partial" / "thesis.tex" if is_folder else tmp_path / "bundle.partial"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("years of work")
+    with pytest.raises(BundleError, match=r"bundle\.partial: .*(thesis\.tex|is a file)"):
+        write_bundle(tmp_path / "bundle", MANIFEST, FILES)
+    assert mine.read_text() == "years of work" and not (tmp_path / "bundle").exists()
 
 
 def test_a_bundle_without_weights_cannot_be_written(tmp_path):

@@ -34,3 +34,10 @@ def test_a_corpus_of_another_package_is_found_by_its_entry_point(monkeypatch):
 def test_an_unknown_corpus_is_an_error_with_a_suggestion():
     with pytest.raises(ConfigError, match=r"data\.corpus=home_asistant: .*Did you mean 'home_assistant'"):
         open_corpus(DataConfig(corpus="home_asistant"))
+
+
+@pytest.mark.parametrize("corpus", ["text", "home_assistant"])
+def test_our_corpora_refuse_options_of_other_packages(corpus):
+    config = DataConfig(corpus=corpus, options={"word": "hello"})
+    with pytest.raises(ConfigError, match=rf"data\.options\.word=hello: the corpus '{corpus}' has no such option"):
+        open_corpus(config)

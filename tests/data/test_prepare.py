@@ -12,6 +12,7 @@ from automoe.data.prepare import SIDES, PreparedData, prepare
 from automoe.data.splits import SPLITS, split_key
 from automoe.decoding.segmenter import normalise
 from automoe.errors import DataError
+from automoe.files import sealed_json
 from tests.data.fixture_corpus import FOLDER, fixture_config
 
 CUT = fixture_config(
@@ -143,6 +144,12 @@ def _rewrite(file, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def _reseal(file, **changes):
+    content = json.loads(file.read_text())
+    del content["checksum"]
+    file.write_text(sealed_json(content | changes))
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
@@ -150,7 +157,10 @@ def _rewrite(file, **changes):
         (lambda file: file.write_bytes(file.read_bytes()[:-9]), "summary is damaged"),
         (lambda file: file.write_text("[]"), "summary is damaged"),
         (lambda file: _rewrite(file, format=99), "another version"),
-        (lambda file: _rewrite(file, surprise=1), "summary is damaged"),
+        (lambda file: _rewrite(file, vocab_size=111), "altered after it was written"),
+        (lambda file: _rewrite(file, placeholder_pattern=None), "altered after it was written"),
+        (lambda file: _rewrite(file, surprise=1), "altered after it was written"),
+        (lambda file: _reseal(file, surprise=1), "summary is damaged"),
     ],
 )
 def test_a_summary_that_is_missing_damaged_or_of_another_version_is_an_error(copy, damage, problem):

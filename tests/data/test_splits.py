@@ -61,3 +61,14 @@ def test_a_corpus_too_small_for_the_sets_is_an_error():
 def test_overlap_with_training_is_counted_on_both_sides():
     splits = {"train": [("A 1", "X")], "test": [("a 2", "Y"), ("b", "x!"), ("c", "z")]}
     assert count_overlaps(splits, None) == {"source": {"test": 1}, "target": {"test": 1}}
+
+
+def test_combining_marks_that_follow_a_letter_tell_sentences_apart():
+    assert split_key("चालू करें 3", None) == "चालू करें"
+    assert split_key("कि", None) != split_key("कु", None)
+    assert split_key("e\u0301", None) != split_key("e", None)
+
+
+@pytest.mark.parametrize("other", ["Light \u2764\ufe0f", "\ufe0f light", "light 1\ufe0f\u20e3", "\u2764\ufe0f light"])
+def test_marks_of_no_letter_do_not_count(other):
+    assert split_key(other, None) == "light"

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automoe.errors import DataError
-from automoe.evaluation import bleu, chrf
+from automoe.evaluation import bleu, bleu_tokenizer, chrf
 
 SENTENCES = ["The lamp in the kitchen is on.", "Turn off the heating, please.", "Could not connect to the camera."]
 
@@ -41,3 +41,26 @@ def test_unequal_or_empty_lists_are_errors(metric):
         metric(SENTENCES[:2], SENTENCES)
     with pytest.raises(DataError, match="no hypotheses"):
         metric([], [])
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer"),
+    [
+        ("zh-Hans", "zh"),
+        ("zh_TW", "zh"),
+        ("ZH", "zh"),
+        ("ja", "char"),
+        ("ko", "char"),
+        ("de", "13a"),
+        ("pt-BR", "13a"),
+    ],
+)
+def test_the_tokenizer_is_that_of_the_language_and_scores(language, tokenizer):
+    assert bleu_tokenizer(language) == tokenizer
+    assert f"tok:{tokenizer}" in bleu(SENTENCES, SENTENCES, tokenize=bleu_tokenizer(language)).signature
+
+
+def test_a_language_without_spaces_is_not_scored_by_whole_sentences():
+    hypotheses, references = ["打开客厅的大灯"], ["打开客厅的小灯"]
+    assert bleu(hypotheses, references).value < 1
+    assert bleu(hypotheses, references, tokenize=bleu_tokenizer("zh-Hans")).value > 30

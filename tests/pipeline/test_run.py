@@ -1,25 +1,34 @@
 """The whole pipeline through the command line, at the smallest size (`tiny_run` in conftest.py)."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-PROGRAM = str(Path(sys.executable).with_name("automoe"))
+from automoe.data import PreparedData
+from automoe.decoding import SearchConfig, search
+from automoe.nn import TorchStepper
+from automoe.nn.model_folder import read_model
+from automoe.runtime import load
 
-# When a run is killed: what has just appeared in its folder.
+PROGRAM = str(Path(sys.executable).with_name("automoe"))
+KILLER = Path(__file__).parent / "killer"
+
+# One after the other, in one run folder: the file event before which the run is killed (see killer/sitecustomize.py).
 MOMENTS = {
-    "data is being written": "data/*.partial/text/*",
-    "training starts": "supernet/*.partial/training.log",
-    "a checkpoint is being written": "supernet/*.partial/checkpoints/*.partial",
-    "training is half done": "supernet/*.partial/checkpoints/checkpoint_*.pt",
-    "export begins": "export/*.partial",
+    "data: half of the ids are written": "write 1 data/.*/ids/valid.src.npy",
+    "data: all is written": "rename 1 data/[0-9a-f]+.partial$",
+    "training: before the first checkpoint": "write 1 training.jsonl$",
+    "training: a checkpoint is written, but not in its place": "rename 1 checkpoint_00000010.pt.partial$",
+    "training: ten updates after a checkpoint": "write 2 training.jsonl$",
+    "training: the last checkpoint is there, the model is not": "rename 1 model.json.partial$",
+    "export: half of the bundle is written": "write 1 bundle.partial/segmenter.model",
+    "export: the bundle is written, but not in its place": "rename 1 bundle.partial$",
+    "evaluation: all is written": "rename 1 evaluate/[0-9a-f]+.partial$",
 }
 
 
@@ -27,14 +36,6 @@ def finish(command: list[str], run) -> str:
     done = subprocess.run([*map(str, command)], env=run.env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def kill_when(pattern: str, process: subprocess.Popen, folder: Path) -> None:
-    while not list(folder.glob(pattern)):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.0005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def results(run_dir: Path) -> dict[str, bytes]:
@@ -54,13 +55,20 @@ def results(run_dir: Path) -> dict[str, bytes]:
 
 def test_killed_at_any_moment_then_again_gives_the_same_bits(tiny_run, tmp_path):
     command, folder = tiny_run.command("run", runs_dir=tmp_path), tmp_path / tiny_run.run_dir.name
-    for pattern in MOMENTS.values():
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, env=tiny_run.env, stdout=pipe, stderr=pipe, text=True)
-        kill_when(pattern, process, folder)
+    first_checkpoint = None
+    for name, event in MOMENTS.items():
+        env = tiny_run.env | {"KILL_AT": event, "PYTHONPATH": str(KILLER)}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == -signal.SIGKILL, f"{name}: {done.stderr}"
         assert not (folder / "evaluate" / "current").exists()
+        if name.startswith("training: ten updates"):
+            (first_checkpoint,) = folder.glob("supernet/*.partial/checkpoints/checkpoint_00000010.pt")
+            written = first_checkpoint.stat().st_mtime_ns
     finish(command, tiny_run)
     assert results(folder) == results(tiny_run.run_dir)
+    # The training went on from its first checkpoint: starting anew would have given the same bits.
+    kept = folder / "supernet" / "current" / "checkpoints" / first_checkpoint.name
+    assert kept.stat().st_mtime_ns == written
 
 
 def test_second_run_makes_nothing_anew(tiny_run):
@@ -89,6 +97,15 @@ def test_translate_gives_what_the_evaluation_saw(tiny_run, tmp_path):
     (tmp_path / "test.en").write_bytes((tiny_run.run_dir / "data/current/text/test.src").read_bytes())
     printed = finish([PROGRAM, "translate", tiny_run.bundle, tmp_path / "test.en"], tiny_run)
     assert printed == (tiny_run.run_dir / "evaluate/current/hypotheses.txt").read_text()
+
+
+def test_bundle_translates_token_for_token_as_the_trained_weights_do(tiny_run):
+    prepared = PreparedData.open(tiny_run.run_dir / "data" / "current")
+    trained = TorchStepper(read_model(tiny_run.run_dir / "supernet" / "current"))
+    translations = load(tiny_run.bundle).translate_nbest(prepared.text("test", "src"), batch_size=1)
+    for source, found in zip(prepared.ids("test", "src"), translations, strict=True):
+        expected = search(trained, [source], SearchConfig())[0]
+        assert [hypothesis.tokens.tolist() for hypothesis in expected] == [list(t.tokens) for t in found]
 
 
 def test_scores_have_signatures_and_loads_of_every_expert(tiny_run):

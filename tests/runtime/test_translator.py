@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -199,3 +200,13 @@ def test_a_flipped_byte_is_refused_before_anything_is_loaded(tmp_path, name):
     (folder / name).write_bytes(content)
     with pytest.raises(BundleError, match=f"{name}: is damaged"):
         load(folder)
+
+
+def test_a_warning_names_the_line_that_asked_for_the_translation(tiny):
+    translator, _ = hash_translator(tiny, max_source_tokens=3)
+    text = "the cat sat on a mat"
+    for translate in (translator.translate, translator.translate_nbest):
+        with pytest.warns(TranslationWarning, match="cut to the 3") as caught:
+            translate([text])
+        line = sys._getframe().f_lineno - 1
+        assert [(warning.filename, warning.lineno) for warning in caught] == [(__file__, line)]

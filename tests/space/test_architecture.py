@@ -62,6 +62,10 @@ def test_the_table_has_a_line_for_each_layer(arch):
         ({"expert_widths": (8.5,)}, "expert_widths"),
         ({"top_k": 2}, "top_k"),
         ({"top_k": 0}, "top_k"),
+        ({"top_k": True}, "top_k"),
+        ({"top_k": 1.0}, "top_k"),
+        ({"heads": True}, "heads"),
+        ({"expert_widths": (8, "16")}, "expert_widths"),
     ],
 )
 def test_impossible_layer_sizes_name_their_key(sizes, key):

@@ -68,6 +68,33 @@ def test_training_arguments_of_common_yml_do_not_matter_and_its_qkv_dim_does(rea
     assert read(HAT + "qkv-dim: 256\n").encoder.layers[0].qkv_dim == 256
 
 
+COMMON_KEYS = {
+    "iwslt14.de-en": "train-subtransformer arch max-tokens data source-lang target-lang optimizer adam-betas "
+    "weight-decay dropout criterion label-smoothing fp16 max-update warmup-updates lr-scheduler warmup-init-lr lr "
+    "keep-last-epochs save-interval validate-interval encoder-embed-dim decoder-embed-dim encoder-ffn-embed-dim "
+    "decoder-ffn-embed-dim encoder-layers decoder-layers encoder-attention-heads decoder-attention-heads",
+    "wmt14.en-de, wmt14.en-fr, wmt19.en-de": "train-subtransformer arch share-all-embeddings max-tokens data "
+    "optimizer adam-betas clip-norm weight-decay dropout attention-dropout criterion label-smoothing ddp-backend "
+    "fp16 update-freq max-update warmup-updates lr-scheduler warmup-init-lr max-lr lr lr-shrink keep-last-epochs "
+    "save-interval validate-interval encoder-embed-dim decoder-embed-dim encoder-ffn-embed-dim "
+    "decoder-ffn-embed-dim encoder-layers decoder-layers encoder-attention-heads decoder-attention-heads",
+}
+"""The keys of each `common.yml` of HAT, `qkv-dim` left out."""
+
+
+@pytest.mark.parametrize("keys", COMMON_KEYS.values(), ids=COMMON_KEYS)
+def test_every_common_yml_of_hat_may_be_appended(read, keys):
+    assert read(HAT + "".join(f"{key}: 1\n" for key in keys.split()) + "qkv-dim: 512\n") == read(HAT)
+
+
+def test_an_unknown_key_is_answered_with_the_keys_of_a_sub_transformer(read):
+    with pytest.raises(SpaceError, match="unknown key") as caught:
+        read(HAT + "encoder-widths: [1]\n")
+    allowed = caught.value.allowed.split(", ")
+    assert {"encoder-ffn-embed-dim-all-subtransformer", "qkv-dim", "decoder-n-experts"} <= set(allowed)
+    assert not set(allowed) & {key for keys in COMMON_KEYS.values() for key in keys.split()}
+
+
 def test_lists_may_go_beyond_the_depth(read):
     assert read(HAT.replace("[-1, 2]", "[-1, 2, 1, 1, 1, 1]")) == read(HAT)
 

@@ -4,7 +4,9 @@ import json
 import pytest
 
 from automoe.commands import space as command
+from automoe.errors import SpaceError
 from automoe.space import Architecture, find_space, read_space
+from tests.space.test_hat import HAT
 from tests.space.test_yaml_file import GOOD
 
 
@@ -38,6 +40,14 @@ def test_describe_as_json_can_be_read_back(run):
     assert len(answer["genes"]) == len(space.genes())
 
 
+def test_the_costs_of_a_file_of_hat_are_of_post_norm_unless_said_otherwise(run, tmp_path):
+    (tmp_path / "hat.yml").write_text(HAT)
+    assumed = json.loads(run("describe", str(tmp_path / "hat.yml"), "--json")[1])["cost_options"]
+    said = json.loads(run("describe", str(tmp_path / "hat.yml"), "--json", "--norm", "pre")[1])["cost_options"]
+    assert (assumed["pre_norm"], assumed["norm_assumed"]) == (False, True)
+    assert (said["pre_norm"], said["norm_assumed"]) == (True, False)
+
+
 def test_lint_prints_a_mistake_a_line_and_fails(run, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(GOOD.replace("dim: 32", "dim: 3Z").replace("[1, 2]}", "[1, 1]}"))
@@ -50,3 +60,14 @@ def test_lint_of_a_good_file_says_so_and_succeeds(run, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(GOOD)
     assert run("lint", str(path)) == (0, "no mistakes\n")
+
+
+def test_lint_as_json_lists_the_fields_of_every_mistake(run, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD.replace("dim: 32", "dim: 3Z").replace("[1, 2]}", "[1, 1]}"))
+    status, shown = run("lint", str(path), "--json")
+    mistakes = json.loads(shown)
+    assert status == 1 and [mistake["line"] for mistake in mistakes] == [4, 7, 10, 14]
+    assert [str(SpaceError(**mistake)) for mistake in mistakes] == run("lint", str(path))[1].splitlines()
+    path.write_text(GOOD)
+    assert run("lint", str(path), "--json") == (0, "[]\n")

@@ -48,6 +48,13 @@ MISTAKES = {  # (text, replacement): line, key, words of the message
     ("  layers: 1", "  layers: 1000000000"): (11, "decoder.layers", "1 to 256"),
     ("cross_layers: {choice: [1, 2]}", "cross_layers: 3"): (14, "decoder.layer.cross_layers", "at most 2 layer"),
     ("    heads: 2\n", "    heads: 2\n    top_k: 2\n"): (14, "decoder.layer.top_k", "at most 1 expert"),
+    ("    expert_width: 64\n", "    expert_widths: 512_256\n"): (
+        15,
+        "decoder.layer.expert_widths",
+        "Write [512, 256]",
+    ),
+    ("[64, 128], per", "[64_128], per"): (8, "encoder.layer.expert_width.choice[0]", "Write [64, 128]"),
+    ("    expert_width: 64\n", "    expert_width: 1_024\n"): (15, "decoder.layer.expert_width", "Did you mean 1024?"),
     ("    expert_width: 64\n", ""): (12, "decoder.layer", "how wide"),
     ("name: mine", "name: mine\nconstraints:\n  - decoder.dim <= 3"): (
         2,

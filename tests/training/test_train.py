@@ -80,6 +80,20 @@ def test_diverged_training_says_where_and_what_to_do(data, tmp_path):
         train(tiny_job(data, lr=1e30, warmup_updates=1, clip_norm=0.0), tmp_path)
 
 
+def test_diverged_validation_is_never_saved_as_the_best(data, tmp_path):
+    # The second step has the full rate and ruins the weights: what looks at them next is the validation.
+    with pytest.raises(TrainingError, match=r"update 2: the validation loss is (nan|inf)"):
+        train(tiny_job(data, lr=1e30, warmup_updates=1, clip_norm=0.0, max_updates=2, validate_every=2), tmp_path)
+    assert not list(tmp_path.glob("checkpoints/*.pt"))
+
+
+def test_file_of_the_user_never_stands_in_for_a_module(data, tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise RuntimeError('the wrong file')")
+    monkeypatch.chdir(tmp_path)
+    train(tiny_job(data, max_updates=1, validate_every=1), tmp_path / "out")
+    assert (tmp_path / "out" / "model.json").exists()
+
+
 def test_resumed_log_drops_what_its_checkpoint_does_not_know(tmp_path):
     log = TrainingLog(tmp_path, resumed_at=0)
     for update in (10, 20, 30):

@@ -1,0 +1,78 @@
+"""A model and the bundle that was made of it translate alike."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+pytest.importorskip("sentencepiece")
+
+from automoe.bundle import CARD_FILE, SEGMENTER_FILE, WEIGHTS_FILE, read_bundle  # noqa: E402
+from automoe.cost import costs  # noqa: E402
+from automoe.decoding import beam_search  # noqa: E402
+from automoe.decoding.segmenter import Segmenter  # noqa: E402
+from automoe.errors import BundleError  # noqa: E402
+from automoe.export import export_bundle, model_card  # noqa: E402
+from automoe.nn import TorchStepper, Transformer, TransformerConfig  # noqa: E402
+from automoe.runtime import load  # noqa: E402
+from automoe.runtime.torch_backend import open_stepper  # noqa: E402
+from automoe.space import Architecture  # noqa: E402
+from tests.architectures import MAXIMUM, architecture, decoder_layer, encoder_layer  # noqa: E402
+from tests.runtime.tiny_bundle import DECODING, SENTENCES, segmenter_model  # noqa: E402
+
+TOP_2 = architecture(32, [encoder_layer(48, 32, 16, top_k=2)], 24, [decoder_layer(32)])
+SEGMENTER = Segmenter(segmenter_model(), None)
+
+
+def export(arch, folder, *, pre_norm=True):
+    """A random model, and its bundle in `folder`."""
+    torch.manual_seed(0)
+    model = Transformer(arch, TransformerConfig(vocab_size=SEGMENTER.vocab_size, pre_norm=pre_norm)).eval()
+    bundle = export_bundle(
+        model,
+        folder,
+        segmenter_model=segmenter_model(),
+        placeholder_pattern=None,
+        source_language="en",
+        target_language="de",
+        max_source_tokens=40,
+        decoding=DECODING.to_dict(),
+        info={"corpus": "text"},
+    )
+    return model, bundle
+
+
+@pytest.mark.parametrize("arch", [MAXIMUM, TOP_2], ids=["top 1", "top 2"])
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_a_bundle_has_the_logits_and_translations_of_its_model(arch, pre_norm, tmp_path):
+    model, bundle = export(arch, tmp_path / "bundle", pre_norm=pre_norm)
+    sources = [SEGMENTER.encode(text).ids_L for text in SENTENCES if text.strip()]
+    steppers = [TorchStepper(model), open_stepper(read_bundle(bundle.folder), threads=1)]
+    for stepper in steppers:
+        stepper.start(sources, SEGMENTER.vocab_size)
+    rows = torch.arange(len(sources)).numpy()
+    (ours, our_tokens), (theirs, their_tokens) = (stepper.step(rows * 0 + 2, rows) for stepper in steppers)
+    assert (ours == theirs).all() and (our_tokens == their_tokens).all()
+
+    wanted = [SEGMENTER.decode(found[0].tokens, ()) for found in beam_search(TorchStepper(model), sources, DECODING)]
+    found = load(bundle.folder).translate([text for text in SENTENCES if text.strip()], batch_size=len(sources))
+    assert found == wanted and len(set(found)) > 1
+
+
+def test_a_bundle_describes_its_model(tmp_path):
+    model, bundle = export(MAXIMUM, tmp_path / "bundle")
+    manifest = read_bundle(bundle.folder).manifest
+    assert set(manifest.files) == {WEIGHTS_FILE, SEGMENTER_FILE, CARD_FILE}
+    assert Architecture.from_dict(manifest.architecture) == MAXIMUM
+    assert TransformerConfig.from_dict(manifest.model) == model.config
+    assert (manifest.source_language, manifest.target_language) == ("en", "de")
+    total = costs(MAXIMUM, vocab_size=SEGMENTER.vocab_size, pre_norm=True)
+    assert manifest.info["costs"] == total.to_dict() and manifest.info["architecture_digest"] == MAXIMUM.digest
+    assert bundle.path(SEGMENTER_FILE).read_bytes() == segmenter_model()
+    assert bundle.path(CARD_FILE).read_text("utf-8") == model_card(MAXIMUM, total, manifest)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BundleError, match=r"thesis\.tex"):
+        export(MAXIMUM, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
