@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from automoe.errors import TrainingError
 from automoe.nn.model_folder import write_model
 from automoe.progress import Progress
 from automoe.training.checkpoints import Best, CheckpointFolder, epoch_batches
+from automoe.training.config import TrainingConfig
 from automoe.training.log import TrainingLog
 from automoe.training.registration import AutoMoETranslationTask
 from automoe.training.train import TrainingJob
@@ -48,11 +50,12 @@ def run(job: TrainingJob, folder: Path) -> None:
     done = trainer.get_num_updates()
     log = TrainingLog(folder, resumed_at=done)
     with Progress("training", total=job.training.max_updates, unit="update", done=done) as progress:
+        training = _Training(job.training, trainer, checkpoints, log, progress, best)
         while trainer.get_num_updates() < job.training.max_updates:
-            best = _train_epoch(job, trainer, epoch_iterator, checkpoints, best, log, progress)
+            training.run_epoch(epoch_iterator)
             epoch_iterator = epoch_batches(trainer, epoch_iterator.next_epoch_idx)
-    assert best is not None, "max_updates >= 1, and the last update is validated"
-    _finish(job, model, checkpoints, best, folder)
+    assert training.best is not None, "max_updates >= 1, and the last update is validated"
+    _finish(model, checkpoints, training.best, folder)
 
 
 def _check_lengths(prepared: PreparedData, max_tokens: int) -> None:
@@ -72,35 +75,42 @@ def _check_lengths(prepared: PreparedData, max_tokens: int) -> None:
             )
 
 
-def _train_epoch(
-    job: TrainingJob,
-    trainer: Any,
-    epoch_iterator: Any,
-    checkpoints: CheckpointFolder,
-    best: Best | None,
-    log: TrainingLog,
-    progress: Progress,
-) -> Best | None:
-    settings = job.training
-    batches = iterators.GroupedIterator(epoch_iterator.next_epoch_itr(shuffle=True), settings.update_freq)
-    trainer.begin_epoch(epoch_iterator.epoch)
-    for samples in batches:
-        losses = _train_step(trainer, samples, settings.lr)
-        update = trainer.get_num_updates()
-        progress.advance(note=f"loss {losses['loss']:.3f}")
-        if update % _LOG_EVERY == 0:
-            log.write("train", update, **losses, lr=trainer.get_lr())
-        if update % settings.validate_every == 0 or update == settings.max_updates:
-            loss = _validate(trainer)
-            if not math.isfinite(loss):  # before it is saved: the newest checkpoint must be one to go on from
-                raise _diverged(f"update {update}: the validation loss is {loss}", settings.lr)
-            log.write("valid", update, nll_loss=loss)
-            if best is None or loss < best.loss:
-                best = Best(update, loss)
-            checkpoints.save(trainer, epoch_iterator, best, loss)
-        if update == settings.max_updates:
-            break
-    return best
+@dataclass
+class _Training:
+    """A training under way."""
+
+    settings: TrainingConfig
+    trainer: Any
+    checkpoints: CheckpointFolder
+    log: TrainingLog
+    progress: Progress
+    best: Best | None
+    """The validation with the lowest loss so far."""
+
+    def run_epoch(self, epoch_iterator: Any) -> None:
+        """Trains on the rest of an epoch, or to the last update if that comes first."""
+        settings = self.settings
+        batches = iterators.GroupedIterator(epoch_iterator.next_epoch_itr(shuffle=True), settings.update_freq)
+        self.trainer.begin_epoch(epoch_iterator.epoch)
+        for samples in batches:
+            losses = _train_step(self.trainer, samples, settings.lr)
+            update = self.trainer.get_num_updates()
+            self.progress.advance(note=f"loss {losses['loss']:.3f}")
+            if update % _LOG_EVERY == 0:
+                self.log.write("train", update, **losses, lr=self.trainer.get_lr())
+            if update % settings.validate_every == 0 or update == settings.max_updates:
+                self._validate_and_save(epoch_iterator, update)
+            if update == settings.max_updates:
+                return
+
+    def _validate_and_save(self, epoch_iterator: Any, update: int) -> None:
+        loss = _validate(self.trainer)
+        if not math.isfinite(loss):  # before it is saved: the newest checkpoint must be one to go on from
+            raise _diverged(f"update {update}: the validation loss is {loss}", self.settings.lr)
+        self.log.write("valid", update, nll_loss=loss)
+        if self.best is None or loss < self.best.loss:
+            self.best = Best(update, loss)
+        self.checkpoints.save(self.trainer, epoch_iterator, self.best, loss)
 
 
 def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float]:
@@ -144,7 +154,7 @@ def _validate(trainer: Any) -> float:
     return nll / size
 
 
-def _finish(job: TrainingJob, model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path) -> None:
+def _finish(model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path) -> None:
     (checkpoints.folder / _CRASH).unlink(missing_ok=True)
     model.load_state_dict(checkpoints.weights(best.update))
     write_model(model.transformer, folder, update=best.update, valid_nll=best.loss)
