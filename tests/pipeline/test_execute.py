@@ -206,4 +206,5 @@ def test_a_full_disk_is_named_and_finished_stages_stay(library, small_disk):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_numbers_of_any_count_run(count, tmp_path):
-    execute(STAGES, Toy(runs_dir=str(tmp_path), numbers=Numbers(count=count)), "report")
+    folders = execute(STAGES, Toy(runs_dir=str(tmp_path), numbers=Numbers(count=count)), "report")
+    assert set(folders) == {"numbers", "sums", "report"}

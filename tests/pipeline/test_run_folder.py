@@ -62,13 +62,15 @@ def test_a_look_at_the_holder_does_not_keep_others_out(tmp_path):
 
     thread = threading.Thread(target=look)
     thread.start()
+    entered = 0
     try:
         for _ in range(20):
             with run.locked():
-                pass
+                entered += 1
     finally:
         stop.set()
         thread.join()
+    assert entered == 20
 
 
 def test_current_is_a_relative_link_that_a_reader_always_finds_whole(tmp_path):
