@@ -141,7 +141,10 @@ def _check_replaceable(folder: Path, names: set[str]) -> None:
         return
     if not folder.is_dir():
         raise BundleError("is a file where the bundle's folder shall be", file=folder)
-    if foreign := sorted({path.name for path in folder.iterdir()} - names):
+    found = {path.name for path in folder.iterdir()}
+    if found and MANIFEST_FILE not in found and not folder.name.endswith(PARTIAL):  # one aside may be half-written
+        names = set()
+    if foreign := sorted(found - names):
         raise BundleError(
             f"holds files that are no part of a bundle, {foreign[0]!r} for one; it is left alone",
             file=folder,

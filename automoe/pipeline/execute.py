@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from automoe.errors import AutoMoEError
+from automoe.errors import AutoMoEError, RunError
 from automoe.files import PARTIAL, finish_folder, is_full, is_full_disk
 from automoe.pipeline.manifest import MANIFEST, Manifest, Times, machine, read_manifest, sizes_of, versions
 from automoe.pipeline.run_folder import RunFolder, check_run_name
@@ -85,6 +85,14 @@ def _make(step: Step, inputs: Inputs, partial: Path, final: Path) -> None:
     (partial / MANIFEST).unlink(missing_ok=True)  # of a process that was killed just before the renaming
     _say(f"{name} {hash} {'goes on' if resumed else 'starts'}")
     step.stage.run(step.part, inputs, partial)
+    if (found := dict(sorted(step.stage.fingerprint(step.part).items()))) != step.identity.external:
+        changed = next(key for key, value in step.identity.external.items() if found.get(key) != value)
+        raise RunError(
+            "was changed while the stage read it",
+            file=partial,
+            key=changed,
+            hint="Run the same command again: what is there now has a result of its own",
+        )
     _remove_leftovers(partial)
     seconds = time.monotonic() - begin
     times = Times(started=started.isoformat(timespec="seconds"), wall_seconds=round(seconds, 3), resumed=resumed)

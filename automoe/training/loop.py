@@ -51,9 +51,12 @@ def run(job: TrainingJob, folder: Path) -> None:
     log = TrainingLog(folder, resumed_at=done)
     with Progress("training", total=job.training.max_updates, unit="update", done=done) as progress:
         training = _Training(job.training, trainer, checkpoints, log, progress, best)
-        while trainer.get_num_updates() < job.training.max_updates:
-            training.run_epoch(epoch_iterator)
-            epoch_iterator = epoch_batches(trainer, epoch_iterator.next_epoch_idx)
+        try:
+            while trainer.get_num_updates() < job.training.max_updates:
+                training.run_epoch(epoch_iterator)
+                epoch_iterator = epoch_batches(trainer, epoch_iterator.next_epoch_idx)
+        except torch.OutOfMemoryError as error:
+            raise _no_memory(trainer.get_num_updates() + 1) from error
     assert training.best is not None, "max_updates >= 1, and the last update is validated"
     _finish(model, checkpoints, training.best, folder)
 
@@ -126,11 +129,7 @@ def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float]
     except FloatingPointError as error:
         raise _diverged(f"update {update}: {error}", lr) from error
     if values is None:  # fairseq has swallowed the allocator's error
-        raise TrainingError(
-            f"update {update}: the device has no memory left",
-            key="training.max_tokens",
-            hint="Lower it, and raise training.update_freq by as much: the same tokens make one step",
-        )
+        raise _no_memory(update)
     losses = {name: float(values[name]) for name in ("loss", "nll_loss", "balance_loss", "z_loss")}
     if not math.isfinite(losses["loss"]):
         raise _diverged(f"update {update}: the loss is {losses['loss']}", lr)
@@ -140,6 +139,14 @@ def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float]
 def _diverged(problem: str, lr: float) -> TrainingError:
     hint = "Lower the learning rate, set training.clip_norm to 1, or warm up longer; the checkpoints stay"
     return TrainingError(problem, key="training.lr", value=lr, hint=hint)
+
+
+def _no_memory(update: int) -> TrainingError:
+    return TrainingError(
+        f"update {update}: the device has no memory left",
+        key="training.max_tokens",
+        hint="Lower it, and raise training.update_freq by as much: the same tokens make one step",
+    )
 
 
 def _validate(trainer: Any) -> float:

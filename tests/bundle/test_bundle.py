@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -153,11 +154,12 @@ def test_a_bundle_is_replaced_by_a_newer_one(bundle):
     assert read_bundle(bundle).manifest.target_language == "fr"
 
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(BundleError, match=r"thesis\.tex"):
+@pytest.mark.parametrize("name", ["thesis.tex", CARD_FILE])
+def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path, name):
+    (tmp_path / name).write_text("years of work")
+    with pytest.raises(BundleError, match=re.escape(name)):
         write_bundle(tmp_path, MANIFEST, FILES)
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / name).read_text() == "years of work"
 
 
 def test_what_a_killed_writer_left_is_taken_over(tmp_path):

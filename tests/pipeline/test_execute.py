@@ -123,6 +123,25 @@ def test_the_manifest_says_what_the_result_was_made_from(tmp_path):
     assert inputs == {"numbers": folders["numbers"].name, "sums": folders["sums"].name}
 
 
+def test_an_input_that_changes_while_it_is_read_is_not_stored_under_its_old_hash(tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.write_text("old")
+
+    def replaced_meanwhile(part, inputs, out):
+        NUMBERS.run(part, inputs, out)
+        corpus.write_text("new")
+
+    numbers = dataclasses.replace(
+        NUMBERS, run=replaced_meanwhile, fingerprint=lambda part: {"corpus": corpus.read_text()}
+    )
+    config = Toy(runs_dir=str(tmp_path / "runs"))
+    with pytest.raises(RunError, match="corpus: was changed while the stage read it"):
+        execute((numbers, SUMS, REPORT), config, "numbers")
+    assert RunFolder(tmp_path / "runs" / "toy").current("numbers") is None
+    folder = execute((numbers, SUMS, REPORT), config, "numbers")["numbers"]  # what is there now has its own result
+    assert read_manifest(folder).identity.external == {"corpus": "new"}
+
+
 def test_a_failing_stage_leaves_no_finished_folder_and_keeps_those_before(tmp_path):
     def fail(part, inputs, out):
         (out / "half").write_text("x")
