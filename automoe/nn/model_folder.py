@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 
 from automoe.files import sha256_of, write_atomically, write_json
 from automoe.nn.config import TransformerConfig
@@ -35,10 +34,8 @@ def read_model(folder: Path) -> Transformer:
     sizes = json.loads((folder / SIZES).read_bytes())
     if sha256_of(folder / WEIGHTS) != sizes["weights_sha256"]:
         raise ValueError(f"{WEIGHTS} was altered after it was written")
-    with torch.device("meta"):
-        transformer = Transformer(
-            Architecture.from_dict(sizes["architecture"]), TransformerConfig.from_dict(sizes["model"])
-        )
+    arch = Architecture.from_dict(sizes["architecture"])
+    transformer = Transformer.without_weights(arch, TransformerConfig.from_dict(sizes["model"]))
     weights = safetensors.torch.load_file(folder / WEIGHTS)
     transformer.load_state_dict(weights, strict=True, assign=True)
     return transformer.eval()

@@ -100,6 +100,15 @@ class Transformer(nn.Module):
         self.encoder_norm = ElasticLayerNorm(encoder.dim) if config.pre_norm else None
         self.decoder_norm = ElasticLayerNorm(decoder.dim) if config.pre_norm else None
 
+    @classmethod
+    def without_weights(cls, maximum: Architecture, config: TransformerConfig) -> Transformer:
+        """A model whose parameters are shapes only: no time is lost on weights that are replaced at once.
+
+        `load_state_dict(weights, assign=True)` makes it one that computes.
+        """
+        with torch.device("meta"):
+            return cls(maximum, config)
+
     def forward(
         self,
         source_BS: Tensor,
@@ -217,8 +226,7 @@ class Transformer(nn.Module):
 
     def extract(self, arch: Architecture, placement: Placement) -> Transformer:
         """A standalone model of this architecture with a copy of its weights, and no others."""
-        with torch.device("meta"):
-            small = Transformer(arch, self.config)
+        small = Transformer.without_weights(arch, self.config)
         named = {name: tensor.detach().clone() for name, tensor in self.sliced(arch, placement).items()}
         small.load_state_dict(named, strict=True, assign=True)
         return small.train(self.training)

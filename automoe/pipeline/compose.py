@@ -102,8 +102,9 @@ def _check_overrides(arguments: Sequence[str]) -> None:
             raise ConfigError(
                 argument or "''", problem="is no setting", allowed="KEY=VALUE, such as training.lr=0.001"
             )
-        if (resource_folder("conf") / key).is_dir() and re.fullmatch(r"[-+]?[0-9.]+|true|false", value.lower()):
-            options = sorted(path.stem for path in (resource_folder("conf") / key).glob("*.yaml"))
+        group = resource_folder("conf") / key
+        if group.is_dir() and re.fullmatch(r"[-+]?[0-9.]+|true|false", value.lower()):
+            options = sorted(path.stem for path in group.glob("*.yaml"))
             raise ConfigError(key, value, "there is no such file", allowed=", ".join(options))
 
 

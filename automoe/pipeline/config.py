@@ -44,11 +44,15 @@ class DecodingConfig:
     """Sentences translated together; changes the speed, and scores in their last bits."""
 
     def __post_init__(self) -> None:
-        SearchConfig(beam=self.beam, length_penalty=self.length_penalty)  # refuses what it does not take
+        self.search()  # refuses what it does not take
         if self.batch_size < 1:
             raise ConfigError("decoding.batch_size", self.batch_size, allowed=">= 1")
         if self.max_source_tokens < 2:
             raise ConfigError("decoding.max_source_tokens", self.max_source_tokens, allowed=">= 2")
+
+    def search(self) -> SearchConfig:
+        """What of this the search takes."""
+        return SearchConfig(beam=self.beam, length_penalty=self.length_penalty)
 
 
 @dataclass(frozen=True, kw_only=True)

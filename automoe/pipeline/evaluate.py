@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from automoe.data import IdArray, PreparedData
+from automoe.decoding import Int64Array
 from automoe.decoding.placeholders import count_placeholder_errors
 from automoe.decoding.symbols import PAD
 from automoe.evaluation import bleu, bleu_tokenizer, chrf
@@ -73,14 +74,19 @@ def _placeholders(prepared: PreparedData, sources: list[str], hypotheses: list[s
 def _batches(prepared: PreparedData) -> Iterator[tuple[Tensor, Tensor]]:
     """The test set as padded batches of sources and of targets shifted right; sentences of like length together."""
     sources, targets = prepared.ids("test", "src"), prepared.ids("test", "tgt")
-    longest = np.maximum(sources.lengths, targets.lengths)
-    batch: list[int] = []
-    for index in np.argsort(longest, kind="stable").tolist():
-        if batch and (len(batch) + 1) * longest[index] > _BATCH_TOKENS:
-            yield _padded(sources, batch), _padded(targets, batch, shifted=True)
-            batch = []
-        batch.append(index)
-    yield _padded(sources, batch), _padded(targets, batch, shifted=True)
+    for rows in _rows(np.maximum(sources.lengths, targets.lengths)):
+        yield _padded(sources, rows), _padded(targets, rows, shifted=True)
+
+
+def _rows(lengths: Int64Array) -> Iterator[list[int]]:
+    """Sentences from the shortest to the longest, as many at once as `_BATCH_TOKENS` allow."""
+    rows: list[int] = []
+    for row in np.argsort(lengths, kind="stable").tolist():
+        if rows and (len(rows) + 1) * lengths[row] > _BATCH_TOKENS:
+            yield rows
+            rows = []
+        rows.append(row)
+    yield rows
 
 
 def _padded(ids: IdArray, rows: list[int], *, shifted: bool = False) -> Tensor:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from automoe.data import PreparedData
-from automoe.decoding import SearchConfig
 from automoe.export import export_bundle
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import DecodingConfig, RunConfig
@@ -33,7 +32,7 @@ def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
         source_language=prepared.source_lang,
         target_language=prepared.target_lang,
         max_source_tokens=config.max_source_tokens,
-        decoding=SearchConfig(beam=config.beam, length_penalty=config.length_penalty).to_dict(),
+        decoding=config.search().to_dict(),
         info={
             "corpus": prepared.summary.corpus,
             "corpus_fingerprint": prepared.summary.fingerprint,

@@ -47,8 +47,7 @@ def _empty_transformer(bundle: Bundle) -> Transformer:
             file=bundle.folder / MANIFEST_FILE,
             hint=f"Use AutoMoE {bundle.manifest.automoe_version}, which wrote it",
         ) from error
-    with torch.device("meta"):  # neither memory nor time for weights that are replaced at once
-        return Transformer(arch, config)
+    return Transformer.without_weights(arch, config)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from automoe.decoding.stepper import Stepper
 from automoe.decoding.symbols import EOS
 from automoe.errors import AutoMoEError, BundleError, ConfigError
 from automoe.runtime.backend import find_backend
+from automoe.threads import check_threads
 
 
 class TranslationWarning(UserWarning):
@@ -35,8 +36,6 @@ class Translation:
     """Token ids, the end symbol last; none for an empty sentence."""
 
 
-_MAX_THREADS = 256
-"""No model of ours gains from more, and OpenMP crashes when the system refuses a thread."""
 _EMPTY = Translation(text="", score=0.0, tokens=())
 
 
@@ -53,8 +52,7 @@ def load(path: str | Path, *, backend: str = "torch", threads: int = 1) -> Trans
         ConfigError: there is no such backend.
         DependencyError: a package that is needed is not installed.
     """
-    if not 1 <= threads <= _MAX_THREADS:
-        raise ConfigError("threads", threads, allowed=f"1 to {_MAX_THREADS}")
+    check_threads("threads", threads)
     open_stepper = find_backend(backend)
     bundle = read_bundle(path)
     segmenter = Segmenter.from_file(bundle.path(SEGMENTER_FILE), bundle.manifest.placeholder_pattern)

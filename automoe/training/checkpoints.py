@@ -56,9 +56,8 @@ class CheckpointFolder:
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
         aside.replace(path)
-        recent = self._all()[-_KEPT:]
-        for old in self._all():
-            if old not in recent and old != self.path(best.update):
+        for old in self._all()[:-_KEPT]:
+            if old != self.path(best.update):
                 old.unlink()
 
     def restore(self, trainer: Any) -> tuple[Any, Best | None]:

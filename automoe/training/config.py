@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from automoe.errors import ConfigError
-
-_MAX_THREADS = 256
-"""No model of ours gains from more, and OpenMP crashes when the system refuses a thread."""
+from automoe.threads import check_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +39,10 @@ class TrainingConfig:
     """PyTorch threads; part of the result, since sums in another order differ in the last bits."""
 
     def __post_init__(self) -> None:
-        for name in ("max_updates", "max_tokens", "update_freq", "warmup_updates", "validate_every", "threads"):
+        for name in ("max_updates", "max_tokens", "update_freq", "warmup_updates", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 1")
-        if self.threads > _MAX_THREADS:
-            raise ConfigError("training.threads", self.threads, allowed=f"1 to {_MAX_THREADS}")
+        check_threads("training.threads", self.threads)
         for name in ("clip_norm", "weight_decay", "balance_loss", "router_z_loss"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 0")
