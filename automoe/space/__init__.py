@@ -10,6 +10,7 @@ from automoe.space.architecture import (
 )
 from automoe.space.architecture_file import architecture_yaml, read_architecture, write_architecture
 from automoe.space.genes import DecoderLayerChoices, ExpertChoices, Gene, LayerChoices, SideChoices
+from automoe.space.genome import DecoderLayerSizes, GenomeCodec, LayerSizes
 from automoe.space.hat import parse_arch_info, parse_hat
 from automoe.space.lint import lint
 from automoe.space.placement import Placement
@@ -23,11 +24,14 @@ __all__ = [
     "DecoderArch",
     "DecoderLayerArch",
     "DecoderLayerChoices",
+    "DecoderLayerSizes",
     "EncoderArch",
     "EncoderLayerArch",
     "ExpertChoices",
     "Gene",
+    "GenomeCodec",
     "LayerChoices",
+    "LayerSizes",
     "Placement",
     "SearchSpace",
     "SideChoices",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import comb
 from typing import Any, Self
@@ -93,6 +93,12 @@ class LayerChoices:
     def __post_init__(self) -> None:
         _ascend(self, "heads", "qkv_dim", "top_k")
 
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> Self:
+        """Reads the JSON form of one layer as `SideChoices.to_dict` makes it."""
+        experts = ExpertChoices(**_with_tuples(form["experts"]))
+        return cls(experts=experts, **_with_tuples({key: form[key] for key in form if key != "experts"}))
+
     def canonical(self, dims: Choices) -> Self:
         """The same choices in one spelling: what could only be the value that it follows is None.
 
@@ -172,8 +178,19 @@ class SideChoices:
         _ascend(self, "dim", "depth")
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return asdict(self)
+        """The JSON form, read back by `from_dict`."""
+        return asdict(self, dict_factory=_json_object)
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any], kind: type[LayerChoices]) -> SideChoices:
+        """Reads the JSON form of `to_dict`.
+
+        Args:
+            form: the JSON form.
+            kind: `LayerChoices` for an encoder, `DecoderLayerChoices` for a decoder.
+        """
+        layers = tuple(kind.from_dict(layer) for layer in form["layers"])
+        return cls(dim=tuple(form["dim"]), depth=tuple(form["depth"]), layers=layers)
 
     def canonical(self) -> SideChoices:
         """The same choices in the one spelling that the digest of a space is made of."""
@@ -231,6 +248,14 @@ def _ascend(choices: object, *names: str) -> None:
         values = getattr(choices, name)
         if values is not None:
             object.__setattr__(choices, name, tuple(sorted(set(values))))
+
+
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in pairs}
+
+
+def _with_tuples(form: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in form.items()}
 
 
 def _unless_implied(choices: Choices | None, followed: Choices) -> Choices | None:

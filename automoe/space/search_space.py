@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -90,6 +90,19 @@ class SearchSpace:
     def smallest(self) -> Architecture:
         """The architecture that `fits` every one of the space."""
         return self._build(lambda choices: choices[0], ExpertChoices.smallest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, with the name; read back by `from_dict`."""
+        return {"name": self.name, "encoder": self.encoder.to_dict(), "decoder": self.decoder.to_dict()}
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> SearchSpace:
+        """Reads the JSON form of `to_dict`. For files that people write use `read_space`."""
+        return cls(
+            name=form["name"],
+            encoder=SideChoices.from_dict(form["encoder"], LayerChoices),
+            decoder=SideChoices.from_dict(form["decoder"], DecoderLayerChoices),
+        )
 
     def genes(self) -> tuple[Gene, ...]:
         """The genes, for a table that describes the space."""
