@@ -5,6 +5,8 @@ Shape suffixes: T tokens that are no padding, E experts, K experts per token.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -30,3 +32,17 @@ def router_z_loss(routing: Routing) -> Tensor:
     The mean over tokens of the squared log-sum-exp of the router's logits; (ln E)^2 at zero logits.
     """
     return routing.logits_TE.logsumexp(dim=1).square().mean()
+
+
+def mean_router_losses(routings: Sequence[Routing], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Balance loss and z-loss of a model, averaged over its expert layers.
+
+    Args:
+        routings: one an expert layer.
+        like: any tensor on the device where zeros shall be if there are none.
+    """
+    if not routings:
+        zero = like.new_zeros((), dtype=torch.float32)
+        return zero, zero
+    balance = torch.stack([balance_loss(routing) for routing in routings]).mean()
+    return balance, torch.stack([router_z_loss(routing) for routing in routings]).mean()
