@@ -12,15 +12,15 @@ from automoe.threads import check_threads
 class TrainingConfig:
     """Settings of one training; fairseq's Trainer carries them out."""
 
-    max_updates: int = 1800
+    max_updates: int = 1200
     """Optimiser steps in all."""
-    max_tokens: int = 2048
+    max_tokens: int = 1024
     """Tokens per batch, paddings included, on the longer side."""
     update_freq: int = 1
     """Batches whose gradients are added up for one step."""
     lr: float = 3e-3
     """Peak learning rate, reached after the warm-up."""
-    warmup_updates: int = 300
+    warmup_updates: int = 200
     """Steps of linear warm-up."""
     lr_decay: str = "linear"
     """How the rate falls afterwards: `linear` (to 0 at max_updates) or `inverse_sqrt` (of the step)."""
@@ -33,7 +33,7 @@ class TrainingConfig:
     """Coefficient of the load-balancing loss (Switch: 0.01)."""
     router_z_loss: float = 0.001
     """Coefficient of the router z-loss (ST-MoE: 0.001)."""
-    validate_every: int = 200
+    validate_every: int = 300
     """Steps between validations; each also writes a checkpoint, from which a killed training goes on."""
     threads: int = 1
     """PyTorch threads; part of the result, since sums in another order differ in the last bits."""

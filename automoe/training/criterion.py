@@ -1,18 +1,23 @@
-"""fairseq criterion `automoe_cross_entropy`: smoothed cross-entropy and the routers' auxiliary losses."""
+"""fairseq criterion `automoe_cross_entropy`, and what all our criterions share."""
 
 # No `from __future__ import annotations` here: fairseq reads the types of the arguments at run time.
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from automoe.nn import Routing, balance_loss, router_z_loss, smoothed_cross_entropy
+from automoe.nn import mean_router_losses, smoothed_cross_entropy
+
+PANEL = "panel:"
+"""Prefix of what is logged for each sub-transformer that a validation looks at."""
+
+Output = tuple[Tensor, int, dict[str, Any]]
+"""The loss summed over tokens, their number, and what is logged (sums over tokens, too)."""
 
 
 @dataclass
@@ -24,44 +29,52 @@ class AutoMoECrossEntropyConfig(FairseqDataclass):
     router_z_loss: float = field(default=0.001, metadata={"help": "coefficient of the router z-loss"})
 
 
-@register_criterion("automoe_cross_entropy", dataclass=AutoMoECrossEntropyConfig)
-class AutoMoECrossEntropy(FairseqCriterion):
-    """Label-smoothed cross-entropy (Szegedy et al. 2016) per token, plus mean router losses per layer."""
+class AutoMoECriterion(FairseqCriterion):
+    """A loss per token, plus the routers' mean losses per layer in training."""
 
-    def __init__(self, task: Any, label_smoothing: float, balance_loss: float, router_z_loss: float) -> None:
+    scalars: ClassVar[tuple[str, ...]] = ("loss", "nll_loss", "balance_loss", "z_loss")
+    """What every step logs, per token."""
+
+    def __init__(self, task: Any, cfg: Any) -> None:
         super().__init__(task)
-        self.label_smoothing = label_smoothing
-        self.balance_coefficient = balance_loss
-        self.z_coefficient = router_z_loss
+        self.label_smoothing = cfg.label_smoothing
+        self.balance_coefficient = cfg.balance_loss
+        self.z_coefficient = cfg.router_z_loss
 
-    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """The loss summed over tokens, their number, and what is logged."""
-        logits, extra = model(**sample["net_input"])
-        smoothed, nll = smoothed_cross_entropy(logits, sample["target"], self.label_smoothing)
-        balance, z = mean_router_losses(list(extra["routings"].values()), logits)
+    def output(
+        self, sample: dict[str, Any], loss: Tensor, nll: Tensor, balance: Tensor, z: Tensor, **others: Tensor
+    ) -> Output:
+        """What fairseq wants of a criterion.
+
+        Args:
+            sample: the batch.
+            loss: what is minimised, summed over tokens, without the routers' losses.
+            nll: negative log-likelihood of the reference, summed over tokens.
+            balance: load-balancing loss, per token.
+            z: router z-loss, per token.
+            others: what else is logged, summed over tokens.
+        """
         num_tokens = sample["ntokens"]
-        loss = smoothed
         if self.training:
             loss = loss + num_tokens * (self.balance_coefficient * balance + self.z_coefficient * z)
-        return (
-            loss,
-            num_tokens,
-            {
-                "loss": loss.detach(),
-                "nll_loss": nll.detach(),
-                "balance_loss": balance.detach() * num_tokens,
-                "z_loss": z.detach() * num_tokens,
-                "ntokens": num_tokens,
-                "nsentences": sample["target"].size(0),
-                "sample_size": num_tokens,
-            },
-        )
+        logged = {
+            "loss": loss.detach(),
+            "nll_loss": nll.detach(),
+            "balance_loss": balance.detach() * num_tokens,
+            "z_loss": z.detach() * num_tokens,
+            **{name: total.detach() for name, total in others.items()},
+            "ntokens": num_tokens,
+            "nsentences": sample["target"].size(0),
+            "sample_size": num_tokens,
+        }
+        return loss, num_tokens, logged
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Means per token: losses in nats."""
         size = sum(float(log["sample_size"]) for log in logging_outputs)
-        for name in ("loss", "nll_loss", "balance_loss", "z_loss"):
+        names = (*cls.scalars, *(name for name in logging_outputs[0] if name.startswith(PANEL)))
+        for name in names:
             total = sum(float(log[name]) for log in logging_outputs)
             metrics.log_scalar(name, total / size, size, round=4)
         metrics.log_derived("ppl", lambda meters: math.exp(min(meters["nll_loss"].avg, 50.0)))
@@ -72,10 +85,16 @@ class AutoMoECrossEntropy(FairseqCriterion):
         return True
 
 
-def mean_router_losses(routings: list[Routing], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Balance loss and z-loss averaged over expert layers; zeros if there are none."""
-    if not routings:
-        zero = like.new_zeros((), dtype=torch.float32)
-        return zero, zero
-    balance = torch.stack([balance_loss(routing) for routing in routings]).mean()
-    return balance, torch.stack([router_z_loss(routing) for routing in routings]).mean()
+@register_criterion("automoe_cross_entropy", dataclass=AutoMoECrossEntropyConfig)
+class AutoMoECrossEntropy(AutoMoECriterion):
+    """Label-smoothed cross-entropy (Szegedy et al. 2016) per token, plus the routers' losses."""
+
+    def __init__(self, task: Any, cfg: AutoMoECrossEntropyConfig) -> None:
+        super().__init__(task, cfg)
+
+    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> Output:
+        """The loss summed over tokens, their number, and what is logged."""
+        logits_NLV, extra = model(**sample["net_input"])
+        smoothed, nll = smoothed_cross_entropy(logits_NLV, sample["target"], self.label_smoothing)
+        balance, z = mean_router_losses(list(extra["routings"].values()), logits_NLV)
+        return self.output(sample, smoothed, nll, balance, z)

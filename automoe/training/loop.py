@@ -22,6 +22,8 @@ from automoe.nn.model_folder import write_model
 from automoe.progress import Progress
 from automoe.training.checkpoints import Best, CheckpointFolder, epoch_batches
 from automoe.training.config import TrainingConfig
+from automoe.training.criterion import PANEL
+from automoe.training.inherit import load_initial
 from automoe.training.log import TrainingLog
 from automoe.training.registration import AutoMoETranslationTask
 from automoe.training.train import TrainingJob
@@ -48,8 +50,10 @@ def run(job: TrainingJob, folder: Path) -> None:
     checkpoints = CheckpointFolder(folder / CHECKPOINTS)
     epoch_iterator, best = checkpoints.restore(trainer)
     done = trainer.get_num_updates()
+    if job.initial is not None and done == 0:
+        load_initial(model.transformer, job.initial, task.prepared.summary)
     log = TrainingLog(folder, resumed_at=done)
-    with Progress("training", total=job.training.max_updates, unit="update", done=done) as progress:
+    with Progress(job.objective.label, total=job.training.max_updates, unit="update", done=done) as progress:
         training = _Training(job.training, trainer, checkpoints, log, progress, best)
         try:
             while trainer.get_num_updates() < job.training.max_updates:
@@ -58,7 +62,7 @@ def run(job: TrainingJob, folder: Path) -> None:
         except torch.OutOfMemoryError as error:
             raise _no_memory(trainer.get_num_updates() + 1) from error
     assert training.best is not None, "max_updates >= 1, and the last update is validated"
-    _finish(model, checkpoints, training.best, folder)
+    _finish(model, checkpoints, training.best, folder, segmenter=task.prepared.summary.segmenter)
 
 
 def _check_lengths(prepared: PreparedData, max_tokens: int) -> None:
@@ -107,10 +111,10 @@ class _Training:
                 return
 
     def _validate_and_save(self, epoch_iterator: Any, update: int) -> None:
-        loss = _validate(self.trainer)
+        loss, panel = _validate(self.trainer)
         if not math.isfinite(loss):  # before it is saved: the newest checkpoint must be one to go on from
             raise _diverged(f"update {update}: the validation loss is {loss}", self.settings.lr)
-        self.log.write("valid", update, nll_loss=loss)
+        self.log.write("valid", update, nll_loss=loss, **({"panel": panel} if panel else {}))
         if self.best is None or loss < self.best.loss:
             self.best = Best(update, loss)
         self.checkpoints.save(self.trainer, epoch_iterator, self.best, loss)
@@ -130,7 +134,7 @@ def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float]
         raise _diverged(f"update {update}: {error}", lr) from error
     if values is None:  # fairseq has swallowed the allocator's error
         raise _no_memory(update)
-    losses = {name: float(values[name]) for name in ("loss", "nll_loss", "balance_loss", "z_loss")}
+    losses = {name: float(values[name]) for name in trainer.get_criterion().scalars}
     if not math.isfinite(losses["loss"]):
         raise _diverged(f"update {update}: the loss is {losses['loss']}", lr)
     return losses
@@ -149,22 +153,25 @@ def _no_memory(update: int) -> TrainingError:
     )
 
 
-def _validate(trainer: Any) -> float:
-    """Negative log-likelihood per token on the validation set, in nats."""
-    nll, size = 0.0, 0.0
+def _validate(trainer: Any) -> tuple[float, dict[str, float]]:
+    """Negative log-likelihood per token on the validation set, in nats; and that of each of the panel, if any."""
+    totals: dict[str, float] = {}
+    size = 0.0
     with metrics.aggregate(new_root=True):
         for sample in trainer.get_valid_iterator("valid").next_epoch_itr(shuffle=False, set_dataset_epoch=False):
             with metrics.aggregate() as meters:
                 trainer.valid_step(sample)
-            nll += meters["nll_loss"].sum
             size += meters["nll_loss"].count
-    return nll / size
+            for name in ("nll_loss", *(name for name in meters if name.startswith(PANEL))):
+                totals[name] = totals.get(name, 0.0) + meters[name].sum
+    loss = totals.pop("nll_loss") / size
+    return loss, {name.removeprefix(PANEL): total / size for name, total in totals.items()}
 
 
-def _finish(model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path) -> None:
+def _finish(model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path, *, segmenter: str) -> None:
     (checkpoints.folder / _CRASH).unlink(missing_ok=True)
     model.load_state_dict(checkpoints.weights(best.update))
-    write_model(model.transformer, folder, update=best.update, valid_nll=best.loss)
+    write_model(model.transformer, folder, update=best.update, valid_nll=best.loss, segmenter=segmenter)
 
 
 def _fairseq_config(job: TrainingJob, save_dir: Path) -> Any:
@@ -176,7 +183,8 @@ def _fairseq_config(job: TrainingJob, save_dir: Path) -> Any:
         *("--dropout", str(model.dropout), "--attention-dropout", str(model.attention_dropout)),
         *("--activation-dropout", str(model.activation_dropout)),
         *([] if model.pre_norm else ["--post-norm"]),
-        *("--criterion", "automoe_cross_entropy", "--label-smoothing", str(training.label_smoothing)),
+        *job.objective.flags(),
+        *("--label-smoothing", str(training.label_smoothing)),
         *("--balance-loss", str(training.balance_loss), "--router-z-loss", str(training.router_z_loss)),
         *("--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--weight-decay", str(training.weight_decay)),
         *("--lr", str(training.lr), "--clip-norm", str(training.clip_norm)),

@@ -2,9 +2,8 @@
 
 # No `from __future__ import annotations` here: fairseq reads the types of the arguments at run time.
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +13,12 @@ from omegaconf import MISSING
 from torch import Tensor
 
 from automoe.nn import DecoderState, Source, Transformer, TransformerConfig
-from automoe.space import Architecture, Placement, read_architecture
+from automoe.space import Architecture, Placement
+from automoe.supernet import Visit
+from automoe.training.arguments import architecture_of_argument
 
 EncoderOut = dict[str, list[Tensor]]
+Scored = tuple[Tensor, dict[str, Any]]
 
 
 @dataclass
@@ -24,7 +26,11 @@ class AutoMoETransformerConfig(FairseqDataclass):
     """Arguments of the model."""
 
     architecture: str = field(
-        default=MISSING, metadata={"help": "architecture file (YAML or JSON); checkpoints hold its content"}
+        default=MISSING,
+        metadata={
+            "help": "architecture file (YAML or JSON), or space:NAME_OR_FILE for the largest of a search space; "
+            "checkpoints hold its content"
+        },
     )
     post_norm: bool = field(default=False, metadata={"help": "layer norm after each residual sum, not before"})
     dropout: float = field(default=0.1, metadata={"help": "dropout on embeddings and sub-layer outputs"})
@@ -44,12 +50,8 @@ class AutoMoETransformerModel(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: AutoMoETransformerConfig, task: Any) -> "AutoMoETransformerModel":
-        """Builds the model of `cfg` over the task's vocabulary; `cfg` then holds the architecture itself."""
-        if cfg.architecture.lstrip().startswith("{"):
-            arch = Architecture.from_dict(json.loads(cfg.architecture))
-        else:
-            arch = read_architecture(Path(cfg.architecture))
-            cfg.architecture = json.dumps(arch.to_dict())  # a checkpoint must not depend on a file elsewhere
+        """Builds the model of `cfg` over the task's vocabulary."""
+        arch = architecture_of_argument(cfg.architecture)
         config = TransformerConfig(
             vocab_size=len(task.target_dictionary),
             pre_norm=not cfg.post_norm,
@@ -60,11 +62,26 @@ class AutoMoETransformerModel(BaseFairseqModel):
         return cls(Transformer(arch, config), task.target_dictionary)
 
     def forward(
-        self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, **kwargs: Any
-    ) -> tuple[Tensor, dict[str, Any]]:
-        """Logits of every target position, and the routings under `routings`."""
-        decoded = self.transformer(src_tokens, prev_output_tokens)
-        return decoded.logits_NLV, {"routings": decoded.routings}
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        prev_output_tokens: Tensor,
+        visits: Sequence[Visit] | None = None,
+        **kwargs: Any,
+    ) -> Scored | list[Scored]:
+        """Logits of every target position, and the routings under `routings`; with `visits` one of these for each.
+
+        All sub-transformers of a step come from one call: data-parallel training allows no more (it would mark
+        shared weights as ready twice).
+        """
+        if visits is None:
+            decoded = self.transformer(src_tokens, prev_output_tokens)
+            return decoded.logits_NLV, {"routings": decoded.routings}
+        scored: list[Scored] = []
+        for visit in visits:
+            decoded = self.transformer(src_tokens, prev_output_tokens, visit.arch, visit.placement)
+            scored.append((decoded.logits_NLV, {"routings": decoded.routings}))
+        return scored
 
     def max_positions(self) -> tuple[int, int]:
         """Sinusoidal positions have no limit of their own."""

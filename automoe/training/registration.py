@@ -1,4 +1,4 @@
-"""Registers AutoMoE's task, model and criterion with fairseq, once: importing this module does it."""
+"""Registers AutoMoE's task, model and criterions with fairseq, once: importing this module does it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ import argparse
 import torch
 
 from automoe.training.criterion import AutoMoECrossEntropy
+from automoe.training.distillation_criterion import AutoMoEDistillation
 from automoe.training.model import AutoMoETransformerModel
+from automoe.training.sandwich_criterion import AutoMoESandwich
 from automoe.training.task import AutoMoETranslationTask
 
 # fairseq's own checkpoints may hold their arguments as a Namespace, which torch.load refuses since 2.6.
 torch.serialization.add_safe_globals([argparse.Namespace])
 
-__all__ = ["AutoMoECrossEntropy", "AutoMoETransformerModel", "AutoMoETranslationTask"]
+__all__ = [
+    "AutoMoECrossEntropy",
+    "AutoMoEDistillation",
+    "AutoMoESandwich",
+    "AutoMoETransformerModel",
+    "AutoMoETranslationTask",
+]

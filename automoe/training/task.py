@@ -18,6 +18,10 @@ from omegaconf import MISSING
 
 from automoe.data import IdArray, PreparedData
 from automoe.decoding.segmenter import Segmenter
+from automoe.training.arguments import spell_out
+
+UPDATE = "update"
+"""Key of a training batch under which a criterion finds the number of optimiser steps before this one."""
 
 
 @dataclass
@@ -70,6 +74,22 @@ class AutoMoETranslationTask(FairseqTask):
             left_pad_source=False,
             left_pad_target=False,
         )
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """As fairseq's; `cfg`, which checkpoints keep, then holds the architecture itself."""
+        spell_out(cfg)
+        return super().build_model(cfg, from_checkpoint)
+
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """As fairseq's; `cfg`, which checkpoints keep, then holds the search space itself."""
+        spell_out(cfg)
+        return super().build_criterion(cfg, from_checkpoint)
+
+    def train_step(
+        self, sample: dict[str, Any], model: Any, criterion: Any, optimizer: Any, update_num: int, **kwargs: Any
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """As fairseq's; the batch tells the criterion its update, so that what it draws needs no state."""
+        return super().train_step({**sample, UPDATE: update_num}, model, criterion, optimizer, update_num, **kwargs)
 
     def max_positions(self) -> tuple[int, int]:
         """Longest source and target, in tokens."""

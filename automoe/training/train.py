@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,24 @@ from automoe.files import is_full, write_json
 from automoe.nn import TransformerConfig
 from automoe.space import Architecture
 from automoe.training.config import TrainingConfig
+from automoe.training.objective import (
+    DistillObjective,
+    Objective,
+    PlainObjective,
+    SandwichObjective,
+    objective_from_dict,
+)
+
+__all__ = ["DistillObjective", "Objective", "PlainObjective", "SandwichObjective", "TrainingJob", "train"]
+
+_RUNTIME = {
+    # A thread that waits soon gives its core away; otherwise two threads collapse while the other core is busy.
+    "GOMP_SPINCOUNT": "1000",
+    # The C library keeps the memory of a step for the next: giving it back and faulting it in again costs a tenth.
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+}
+"""Environment of the training process, where the user has not set it otherwise."""
 
 JOB, LOG, FAILURE = "job.json", "training.log", "failure.json"
 
@@ -35,6 +53,19 @@ class TrainingJob:
     model: TransformerConfig
     training: TrainingConfig
     seed: int
+    objective: Objective = field(default_factory=PlainObjective)
+    initial: Path | None = None
+    """Model folder whose weights the training begins with; None draws them. A checkpoint goes before it."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.objective, SandwichObjective):
+            space = self.objective.space
+            if not space.largest().fits(self.architecture):
+                raise SpaceError(
+                    f"the supernet does not hold the largest architecture of the space {space.name!r}",
+                    key="architecture",
+                    hint="Train a supernet whose architecture is `space.largest()`",
+                )
 
     def write(self, folder: Path) -> None:
         """Writes the job to `folder`, for the process that carries it out."""
@@ -44,6 +75,8 @@ class TrainingJob:
             "model": self.model.to_dict(),
             "training": asdict(self.training),
             "seed": self.seed,
+            "objective": self.objective.to_dict(),
+            "initial": None if self.initial is None else str(self.initial.resolve()),
         }
         write_json(folder / JOB, form)
 
@@ -57,14 +90,16 @@ class TrainingJob:
             model=TransformerConfig.from_dict(form["model"]),
             training=TrainingConfig(**form["training"]),
             seed=form["seed"],
+            objective=objective_from_dict(form["objective"]),
+            initial=None if form["initial"] is None else Path(form["initial"]),
         )
 
 
 def train(job: TrainingJob, out: Path) -> None:
     """Trains, or goes on with, the model of `job` in the folder `out`.
 
-    Writes there `model.safetensors` and `model.json` (the weights with the lowest validation loss),
-    `training.jsonl`, `training.log`, and `checkpoints/` in fairseq's format.
+    Writes there `model.safetensors` and `model.json` (the weights with the lowest validation loss; of a supernet
+    the lowest mean over its panel), `training.jsonl`, `training.log`, and `checkpoints/` in fairseq's format.
 
     Args:
         job: what to train on what, and how.
@@ -72,6 +107,7 @@ def train(job: TrainingJob, out: Path) -> None:
 
     Raises:
         TrainingError: the training failed (NaN, no memory) or was killed; finished checkpoints stay.
+        TrainingError: the weights to begin with, or the teacher, are damaged or of another vocabulary.
         DataError, SpaceError: the corpus or the architecture cannot be used.
         OSError: ENOSPC, the disk is full.
     """
@@ -80,7 +116,7 @@ def train(job: TrainingJob, out: Path) -> None:
     failure = out / FAILURE
     failure.unlink(missing_ok=True)
     threads = str(job.training.threads)
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment = _RUNTIME | os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     # -P: a file of the user's, random.py in the current directory, must not stand in for a module.
     command = [sys.executable, "-P", "-m", "automoe.training.worker", str(out), str(os.getpid())]
     status = subprocess.run(command, env=environment, check=False).returncode

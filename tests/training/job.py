@@ -1,5 +1,10 @@
 """A tiny training on the fixture corpus, for the tests of this folder."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from automoe.data import DataConfig, VocabularyConfig, prepare
@@ -7,6 +12,9 @@ from automoe.nn import TransformerConfig
 from automoe.space import find_architecture, read_architecture
 from automoe.training.config import TrainingConfig
 from automoe.training.train import TrainingJob
+
+_TRAIN = "import sys; from pathlib import Path; from automoe.training.train import *; "
+_TRAIN += "train(TrainingJob.read(Path(sys.argv[1])), Path(sys.argv[1]))"
 
 CORPUS = Path(__file__).parents[1] / "fixtures" / "corpus"
 
@@ -27,3 +35,17 @@ def tiny_job(data: Path, **training) -> TrainingJob:
         training=TrainingConfig(**(settings | training)),
         seed=7,
     )
+
+
+def start(job: TrainingJob, folder: Path) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    job.write(folder)
+    return subprocess.Popen([sys.executable, "-c", _TRAIN, str(folder)], stderr=subprocess.PIPE)
+
+
+def kill_when(pattern: str, process: subprocess.Popen, folder: Path) -> None:
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.stderr.read().decode()
+        time.sleep(0.0005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()

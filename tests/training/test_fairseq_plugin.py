@@ -1,20 +1,28 @@
 """The commands of fairseq itself, with our plug-in."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+import torch
 
 from automoe.cli import fairseq_plugin_folder
 from automoe.data import PreparedData
 from automoe.decoding import SearchConfig, search
 from automoe.nn import TorchStepper
 from automoe.nn.model_folder import read_model
-from automoe.space import find_architecture
+from automoe.space import (
+    Architecture,
+    SearchSpace,
+    find_architecture,
+    find_space,
+    read_architecture,
+    read_space,
+)
 from automoe.training.train import train
-from tests.training.job import prepared_corpus, tiny_job
+from tests.training.job import tiny_job
 
 
 def fairseq(command: str, *arguments: object) -> str:
@@ -22,11 +30,6 @@ def fairseq(command: str, *arguments: object) -> str:
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return prepared_corpus(tmp_path_factory.mktemp("data"))
 
 
 def test_fairseq_train_trains_our_architecture(data, tmp_path):
@@ -37,6 +40,34 @@ def test_fairseq_train_trains_our_architecture(data, tmp_path):
         *("--max-update", 4, "--save-dir", tmp_path, "--cpu", "--no-last-checkpoints"),
     )
     assert list(tmp_path.glob("checkpoint*.pt"))
+
+
+def test_fairseq_train_trains_a_supernet_and_distils_from_a_model(data, undisturbed, tmp_path):
+    common = [
+        *(data, "--user-dir", fairseq_plugin_folder(), "--task", "automoe_translation", "--optimizer", "adam"),
+        *("--arch", "automoe_transformer", "--max-tokens", 512, "--max-update", 2, "--cpu", "--no-last-checkpoints"),
+    ]
+    printed = fairseq(
+        *("train", *common, "--architecture", "space:quickstart", "--save-dir", tmp_path / "supernet"),
+        *("--criterion", "automoe_sandwich", "--space", "quickstart", "--seed", 3),
+    )
+    assert "panel:smallest" in printed
+    fairseq(
+        *("train", *common, "--architecture", find_architecture("tiny"), "--save-dir", tmp_path / "student"),
+        *("--criterion", "automoe_distillation", "--teacher", undisturbed),
+    )
+    space = read_space(find_space("quickstart"))
+    model, criterion = arguments_in(tmp_path / "supernet")
+    assert Architecture.from_dict(json.loads(model["architecture"])) == space.largest()
+    assert SearchSpace.from_dict(json.loads(criterion["space"])) == space
+    model, _ = arguments_in(tmp_path / "student")
+    assert Architecture.from_dict(json.loads(model["architecture"])) == read_architecture(find_architecture("tiny"))
+
+
+def arguments_in(folder: Path) -> tuple[dict, dict]:
+    """The arguments of model and criterion that fairseq keeps in its checkpoint."""
+    state = torch.load(next(folder.glob("checkpoint*.pt")), weights_only=False)
+    return state["cfg"]["model"], state["cfg"]["criterion"]
 
 
 def test_fairseq_generate_finds_the_translations_of_our_search(data, tmp_path):

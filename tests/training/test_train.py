@@ -1,10 +1,5 @@
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,36 +8,7 @@ from automoe.errors import TrainingError
 from automoe.nn.model_folder import read_model
 from automoe.training.log import TrainingLog, read_log
 from automoe.training.train import TrainingJob, train
-from tests.training.job import prepared_corpus, tiny_job
-
-_TRAIN = "import sys; from pathlib import Path; from automoe.training.train import *; "
-_TRAIN += "train(TrainingJob.read(Path(sys.argv[1])), Path(sys.argv[1]))"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return prepared_corpus(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    train(tiny_job(data), folder)
-    return folder
-
-
-def start(job: TrainingJob, folder: Path) -> subprocess.Popen:
-    folder.mkdir(exist_ok=True)
-    job.write(folder)
-    return subprocess.Popen([sys.executable, "-c", _TRAIN, str(folder)], stderr=subprocess.PIPE)
-
-
-def kill_when(pattern: str, process: subprocess.Popen, folder: Path) -> None:
-    while not list(folder.glob(pattern)):
-        assert process.poll() is None, process.stderr.read().decode()
-        time.sleep(0.0005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+from tests.training.job import kill_when, start, tiny_job
 
 
 def test_training_dies_with_its_parent(data, tmp_path):

@@ -1,0 +1,92 @@
+"""Weights from an earlier training: those that this one begins with, and those of its teacher."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from automoe.data import DataSummary
+from automoe.distill.teacher import Teacher
+from automoe.errors import SpaceError, TrainingError
+from automoe.nn import Transformer
+from automoe.nn.model_folder import SIZES, read_model
+
+_RETRAIN = "Train that model anew on this corpus, or use the corpus that it was trained on"
+
+
+def read_teacher(folder: Path, summary: DataSummary) -> Teacher:
+    """The teacher in a model folder.
+
+    Args:
+        folder: written by `train` or `nn.model_folder.write_model`.
+        summary: the corpus that the student learns.
+
+    Raises:
+        TrainingError: it is no model folder, is damaged, or is of another vocabulary.
+    """
+    return Teacher(_read(folder, summary, "teacher"))
+
+
+def load_initial(transformer: Transformer, folder: Path, summary: DataSummary) -> None:
+    """Replaces the weights of a model by those in a folder, of the same sizes.
+
+    Args:
+        transformer: the model that will be trained.
+        folder: written by `train` or `nn.model_folder.write_model`.
+        summary: the corpus that it learns.
+
+    Raises:
+        TrainingError: it is no model folder, is damaged, or is of another vocabulary or another place of the norms.
+        SpaceError: it is of another architecture.
+    """
+    initial = _read(folder, summary, "initial model")
+    if initial.maximum != transformer.maximum:
+        raise SpaceError(
+            f"the initial model has another architecture ({_sizes(initial)}) than the one to train "
+            f"({_sizes(transformer)})",
+            file=folder / SIZES,
+            key="initial",
+            hint="Extract the architecture from its supernet, or begin with random weights",
+        )
+    if initial.config.pre_norm != transformer.config.pre_norm:
+        raise TrainingError(
+            f"the initial model has pre_norm={initial.config.pre_norm}, the one to train "
+            f"{transformer.config.pre_norm}",
+            file=folder / SIZES,
+            key="model.pre_norm",
+            hint="Use the same for both",
+        )
+    transformer.load_state_dict(initial.state_dict(), strict=True)
+
+
+def _read(folder: Path, summary: DataSummary, what: str) -> Transformer:
+    try:
+        transformer = read_model(folder)
+        info = json.loads((folder / SIZES).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise TrainingError(
+            f"the {what} is missing or damaged: {error}",
+            file=folder,
+            hint="Name a folder with model.json and model.safetensors, such as a finished supernet's",
+        ) from error
+    if transformer.config.vocab_size != summary.vocab_size:
+        raise TrainingError(
+            f"the {what} has a vocabulary of {transformer.config.vocab_size} pieces, the corpus one of "
+            f"{summary.vocab_size}",
+            file=folder / SIZES,
+            hint=_RETRAIN,
+        )
+    if info.get("segmenter", summary.segmenter) != summary.segmenter:
+        raise TrainingError(
+            f"the {what} has another vocabulary of {summary.vocab_size} pieces than the corpus (segmenter "
+            f"{info['segmenter']}, not {summary.segmenter})",
+            file=folder / SIZES,
+            hint=_RETRAIN,
+        )
+    return transformer
+
+
+def _sizes(transformer: Transformer) -> str:
+    encoder, decoder = transformer.maximum.encoder, transformer.maximum.decoder
+    layers = f"{len(encoder.layers)}+{len(decoder.layers)} layers, dimensions {encoder.dim} and {decoder.dim}"
+    return f"{layers}, digest {transformer.maximum.digest}"

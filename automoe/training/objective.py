@@ -1,0 +1,98 @@
+"""What a training minimises: the plain loss, the supernet's sandwich, or the distillation from a teacher."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from automoe.distill import DistillConfig
+from automoe.space import SearchSpace
+from automoe.supernet import SupernetConfig
+
+
+@dataclass(frozen=True)
+class PlainObjective:
+    """Smoothed cross-entropy of one architecture."""
+
+    kind: ClassVar[str] = "plain"
+    label: ClassVar[str] = "training"
+    """What the progress line calls the training."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, read back by `objective_from_dict`."""
+        return {"kind": self.kind}
+
+    def flags(self) -> list[str]:
+        """Arguments of fairseq that choose the criterion."""
+        return ["--criterion", "automoe_cross_entropy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandwichObjective:
+    """The losses of several sub-transformers at once, see `supernet.sandwich_loss`."""
+
+    space: SearchSpace
+    config: SupernetConfig
+
+    kind: ClassVar[str] = "sandwich"
+    label: ClassVar[str] = "supernet"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, read back by `objective_from_dict`."""
+        return {"kind": self.kind, "space": self.space.to_dict(), "config": _form(self.config, SupernetConfig)}
+
+    def flags(self) -> list[str]:
+        """Arguments of fairseq that choose the criterion."""
+        space = replace(self.space, name="space")  # a name may hold what fairseq's configuration gives a meaning
+        return [
+            *("--criterion", "automoe_sandwich", "--space", json.dumps(space.to_dict())),
+            *("--random-architectures", str(self.config.random), "--panel", str(self.config.panel)),
+            *("--distillation", str(self.config.distillation)),
+            *("--distillation-temperature", str(self.config.temperature)),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillObjective:
+    """The reference and a teacher, see `distill.distillation_loss`."""
+
+    teacher: Path
+    """A model folder; of a supernet its largest sub-network teaches."""
+    config: DistillConfig
+
+    kind: ClassVar[str] = "distillation"
+    label: ClassVar[str] = "distillation"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, read back by `objective_from_dict`."""
+        config = _form(self.config, DistillConfig)
+        return {"kind": self.kind, "teacher": str(self.teacher.resolve()), "config": config}
+
+    def flags(self) -> list[str]:
+        """Arguments of fairseq that choose the criterion."""
+        return [
+            *("--criterion", "automoe_distillation", "--teacher", str(self.teacher)),
+            *("--distillation", str(self.config.share)),
+            *("--distillation-temperature", str(self.config.temperature)),
+        ]
+
+
+Objective = PlainObjective | SandwichObjective | DistillObjective
+
+
+def objective_from_dict(form: Mapping[str, Any]) -> Objective:
+    """Reads the JSON form of an objective's `to_dict`."""
+    if form["kind"] == SandwichObjective.kind:
+        config = SupernetConfig(**form["config"])
+        return SandwichObjective(space=SearchSpace.from_dict(form["space"]), config=config)
+    if form["kind"] == DistillObjective.kind:
+        return DistillObjective(teacher=Path(form["teacher"]), config=DistillConfig(**form["config"]))
+    return PlainObjective()
+
+
+def _form(config: Any, kind: type[Any]) -> dict[str, Any]:
+    """The fields of `kind` alone: a caller's subclass may have more."""
+    return {field.name: getattr(config, field.name) for field in fields(kind)}

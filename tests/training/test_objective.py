@@ -1,0 +1,126 @@
+"""The supernet's training and the distillation, as processes of their own."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from fairseq.data import Dictionary
+
+from automoe.data import PreparedData
+from automoe.distill import DistillConfig
+from automoe.errors import SpaceError, TrainingError
+from automoe.nn.model_folder import read_model, write_model
+from automoe.space import find_architecture, read_space
+from automoe.supernet import SupernetConfig, panel, supernet_placement, visits
+from automoe.supernet.evaluator import SupernetEvaluator, validation_batches
+from automoe.training.log import read_log
+from automoe.training.registration import AutoMoETransformerModel
+from automoe.training.train import DistillObjective, PlainObjective, SandwichObjective, TrainingJob, train
+from tests.spaces import small_space
+from tests.training.job import kill_when, start, tiny_job
+
+SPACE, CONFIG = small_space(), SupernetConfig(random=2)
+
+
+def supernet_job(data, **training):
+    objective = SandwichObjective(space=SPACE, config=CONFIG)
+    return replace(tiny_job(data, **training), architecture=SPACE.largest(), objective=objective)
+
+
+@pytest.fixture(scope="module")
+def supernet(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("supernet")
+    train(supernet_job(data), folder)
+    return folder
+
+
+def student_job(data, teacher, initial=None, **training):
+    """The smallest architecture of the supernet `teacher`, distilled from it."""
+    objective = DistillObjective(teacher=teacher, config=DistillConfig())
+    job = tiny_job(data, **training)
+    return replace(job, architecture=SPACE.smallest(), objective=objective, initial=initial)
+
+
+@pytest.mark.parametrize("objective", [
+    PlainObjective(),
+    SandwichObjective(space=SPACE, config=CONFIG),
+    DistillObjective(teacher=find_architecture("tiny"), config=DistillConfig(share=0.3, initial="random")),
+])  # fmt: skip
+@pytest.mark.parametrize("initial", [None, find_architecture("tiny")])
+def test_job_is_read_back_as_it_was_written(tmp_path, objective, initial):
+    job = replace(tiny_job(tmp_path), architecture=SPACE.largest(), objective=objective, initial=initial)
+    job.write(tmp_path)
+    assert TrainingJob.read(tmp_path) == job
+
+
+def test_supernet_improves_and_keeps_the_best_mean_of_its_panel(supernet):
+    records = read_log(supernet)
+    valid = {record["update"]: record for record in records if record["kind"] == "valid"}
+    for record in valid.values():
+        assert list(record["panel"]) == ["largest", "smallest", "random 1", "random 2"]
+        assert record["nll_loss"] == pytest.approx(sum(record["panel"].values()) / 4)
+    for name in valid[10]["panel"]:
+        assert valid[30]["panel"][name] < valid[10]["panel"][name]
+    info = json.loads((supernet / "model.json").read_text())
+    best = min(valid.values(), key=lambda record: record["nll_loss"])
+    assert (info["update"], info["valid_nll"]) == (best["update"], best["nll_loss"])
+
+
+def test_every_sub_transformer_is_logged_with_the_loss_that_the_evaluator_finds(data, supernet):
+    update = json.loads((supernet / "model.json").read_text())["update"]
+    [logged] = [r["panel"] for r in read_log(supernet) if r["kind"] == "valid" and r["update"] == update]
+    evaluator = SupernetEvaluator(read_model(supernet), validation_batches(PreparedData.open(data)))
+    for name, visit in panel(SPACE, CONFIG, seed=7).items():
+        assert evaluator.loss(visit.arch) == pytest.approx(logged[name], abs=1e-5)
+
+
+def test_killed_supernet_training_ends_with_the_same_bits(data, supernet, tmp_path):
+    folder = tmp_path / "killed"
+    kill_when("checkpoints/*_00000010.pt", start(supernet_job(data), folder), folder)
+    train(supernet_job(data), folder)
+    for name in ("model.safetensors", "model.json", "training.jsonl"):
+        assert (folder / name).read_bytes() == (supernet / name).read_bytes(), name
+
+
+def test_space_of_one_architecture_is_trained_as_that_architecture_alone(data, undisturbed, tmp_path):
+    space = read_space(find_architecture("tiny"))
+    job = replace(tiny_job(data), objective=SandwichObjective(space=space, config=SupernetConfig()))
+    train(job, tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+
+
+def test_distillation_begins_with_the_inherited_weights_and_improves_them(data, supernet, tmp_path):
+    transformer, smallest = read_model(supernet), SPACE.smallest()
+    (tmp_path / "inherited").mkdir()
+    write_model(transformer.extract(smallest, supernet_placement(smallest)), tmp_path / "inherited")
+    # A rate that grows so slowly that the first validation still sees what was inherited.
+    slowly = {"lr": 0.02, "warmup_updates": 1000, "max_updates": 20, "validate_every": 1}
+    train(student_job(data, supernet, tmp_path / "inherited", **slowly), tmp_path / "out")
+    losses = [record["nll_loss"] for record in read_log(tmp_path / "out") if record["kind"] == "valid"]
+    inherited = SupernetEvaluator(transformer, validation_batches(PreparedData.open(data))).loss(smallest)
+    assert losses[0] == pytest.approx(inherited, abs=0.005)
+    assert losses[-1] < min(inherited, losses[0]) - 0.005
+
+
+def test_supernet_must_hold_its_space(data):
+    with pytest.raises(SpaceError, match=r"does not hold the largest architecture.*Train a supernet"):
+        replace(supernet_job(data), architecture=SPACE.smallest())
+
+
+def test_teacher_of_another_vocabulary_stops_the_training_with_both_sizes(data, supernet, tmp_path):
+    model, other = read_model(supernet), tmp_path / "other"
+    other.mkdir()
+    sizes = replace(model.config, vocab_size=300)
+    write_model(type(model)(model.maximum, sizes), other)
+    with pytest.raises(TrainingError, match=r"teacher has a vocabulary of 300 pieces, the corpus one of 200"):
+        train(student_job(data, other), tmp_path / "out")
+
+
+def test_one_call_over_many_visits_says_what_a_call_for_each_says(supernet):
+    transformer = read_model(supernet)
+    model = AutoMoETransformerModel(transformer, Dictionary())
+    source, target = torch.randint(4, 200, (2, 5)), torch.randint(4, 200, (2, 4))
+    chosen = visits(SPACE, CONFIG, seed=1, update=1)
+    for (logits, _), visit in zip(model(source, None, target, visits=chosen), chosen, strict=True):
+        assert torch.equal(logits, transformer(source, target, visit.arch, visit.placement).logits_NLV)
