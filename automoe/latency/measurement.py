@@ -1,0 +1,99 @@
+"""`Measurement`: one row of a measured table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from automoe.errors import AutoMoEError, SpaceError
+from automoe.space import Architecture
+
+_TIMES = ("latency_ms", "low_ms", "high_ms", "reference_ratio", "raw_ms", "reference_ms")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """How long one architecture takes for a sentence of the panel, on average over the sentences.
+
+    Raises:
+        AutoMoEError: a time is no positive number, or the architecture is not the one of the digest.
+    """
+
+    digest: str
+    """Digest of the architecture."""
+    architecture: dict[str, Any]
+    """The architecture, in its JSON form."""
+    latency_ms: float
+    """Corrected for drift: `reference_ratio` times the baseline of the table, what the reference took."""
+    low_ms: float
+    """The fastest pass, corrected likewise."""
+    high_ms: float
+    """The slowest pass, corrected likewise."""
+    reference_ratio: float
+    """How many times as long as the reference architecture beside it; median over the passes."""
+    raw_ms: float
+    """As the clock showed it; median over the passes."""
+    reference_ms: float
+    """What the reference took beside it, as the clock showed it; median over the passes."""
+    repeats: int
+    """Passes over the panel."""
+    steps: int
+    """Decoding steps of one pass."""
+    expert_loads: dict[str, Any] | None
+    """Share of the tokens that each expert gets, by layer, where the caller knows it from trained weights."""
+    distinct_beams: float
+    """Share of the decoding steps in which no two hypotheses of a sentence are alike; see `BeamWatch`."""
+
+    def __post_init__(self) -> None:
+        for name in _TIMES:
+            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
+                raise AutoMoEError("is not a positive number", key=name, value=getattr(self, name), allowed="> 0")
+        for name in ("repeats", "steps"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise AutoMoEError("is not a whole number above 0", key=name, value=getattr(self, name))
+        if not _is_number(self.distinct_beams) or not 0 <= self.distinct_beams <= 1:
+            raise AutoMoEError("is not a share", key="distinct_beams", value=self.distinct_beams, allowed="0 to 1")
+        if not self.low_ms <= self.latency_ms <= self.high_ms:
+            raise AutoMoEError(
+                "lies outside low_ms and high_ms",
+                key="latency_ms",
+                value=self.latency_ms,
+                allowed=f"{self.low_ms} to {self.high_ms}",
+            )
+        if self.arch.digest != self.digest:
+            raise AutoMoEError(
+                "is not the digest of the architecture beside it",
+                key="digest",
+                value=self.digest,
+                allowed=self.arch.digest,
+            )
+
+    @property
+    def arch(self) -> Architecture:
+        """The architecture that was measured."""
+        try:
+            return Architecture.from_dict(self.architecture)
+        except (SpaceError, KeyError, TypeError) as error:
+            raise AutoMoEError(f"is no architecture ({error})", key="architecture") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, read back by `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> Measurement:
+        """Reads the JSON form of `to_dict`; keys that are not known are left aside.
+
+        Raises:
+            AutoMoEError: a column is missing, or a value is none.
+        """
+        names = [field.name for field in fields(cls)]
+        if missing := [name for name in names if name not in form]:
+            raise AutoMoEError("the column is missing", key=missing[0])
+        return cls(**{name: form[name] for name in names})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

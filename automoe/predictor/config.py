@@ -1,0 +1,25 @@
+"""`PredictorConfig`: which regressor predicts costs, and how sure its intervals are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from automoe.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorConfig:
+    """Settings of a predictor."""
+
+    kind: str = "ridge"
+    """The regressor, by name: `ridge`, `depth_lookup`, or one that another package registers."""
+    coverage: float = 0.9
+    """Share of the architectures whose value lies in their interval."""
+    folds: int = 10
+    """Parts of the cross-validation that calibrates the intervals and makes the report."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.coverage < 1:
+            raise ConfigError("predictor.coverage", self.coverage, allowed="0 < coverage < 1")
+        if self.folds < 2:
+            raise ConfigError("predictor.folds", self.folds, allowed=">= 2")

@@ -1,0 +1,152 @@
+"""What a predictor sees of an architecture: exact sizes of every layer, or a few sums over all layers.
+
+Averages of genes, as HAT and AutoMoE use them, forget which layers exist. `exact_features` keeps every layer apart,
+for tables of many rows. `physical_features` adds up what takes time, which few rows suffice to weigh: a decoder
+takes a fixed time per layer and step (overhead), per expert that the hypotheses of a step reach, and per product.
+
+Shape suffixes: N architectures, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from automoe.cost.formulas import attention_macs, experts_macs, router_macs
+from automoe.predictor.predictor import FloatArray
+from automoe.space import Architecture, DecoderLayerArch, EncoderLayerArch
+
+SOURCE_TOKENS = 30
+"""Length of the sentence that the features are computed for; all architectures are compared over equal work."""
+PAST_TOKENS = 15
+"""Earlier tokens that a decoding step looks back at, on average over such a sentence."""
+BEAM = 5
+"""Hypotheses of a decoding step, which may choose different experts."""
+
+PHYSICAL_NAMES = (
+    "decoder.layers",
+    "decoder.expert_layers",
+    "decoder.experts_reached",
+    "decoder.width_reached",
+    "decoder.dim",
+    "decoder.cross_layers",
+    "decoder.step_macs",
+    "encoder.layers",
+    "encoder.expert_layers",
+    "encoder.experts_reached",
+    "encoder.macs",
+)
+_COMMON = ("exists", "heads", "qkv_dim", "experts", "total_width", "widest", "narrowest", "top_k")
+_CROSS = ("cross_heads", "cross_qkv_dim", "cross_layers")
+
+
+def physical_features(archs: Sequence[Architecture]) -> tuple[FloatArray, tuple[str, ...]]:
+    """A few exact sums over the layers, that latency is (about) linear in.
+
+    Experts and widths "reached" are those that a step of `BEAM` hypotheses, or a sentence of `SOURCE_TOKENS` tokens,
+    uses at least once on average if the router loads all evenly. Products are of one decoding step, and of encoding
+    a sentence, its keys and values for the decoder included. The projection to the vocabulary is `decoder.dim` times
+    a constant.
+
+    Returns:
+        x_NF and the names of the features, `PHYSICAL_NAMES`.
+    """
+    rows = [_decoder_sums(arch) + _encoder_sums(arch) for arch in archs]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(PHYSICAL_NAMES)), PHYSICAL_NAMES
+
+
+def exact_features(
+    archs: Sequence[Architecture], encoder_layers: int | None = None, decoder_layers: int | None = None
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Every size of every layer; all features of a layer that an architecture lacks are 0.
+
+    Args:
+        archs: the architectures.
+        encoder_layers: encoder layers to leave room for; by default those of the deepest of `archs`.
+        decoder_layers: decoder layers likewise.
+
+    Returns:
+        x_NF and the names of the features, such as "decoder.2.experts".
+
+    Raises:
+        ValueError: an architecture is deeper than there is room for.
+    """
+    room = {
+        "encoder": max(len(arch.encoder.layers) for arch in archs) if encoder_layers is None else encoder_layers,
+        "decoder": max(len(arch.decoder.layers) for arch in archs) if decoder_layers is None else decoder_layers,
+    }
+    names: list[str] = []
+    for side, depth in room.items():
+        sizes = _COMMON if side == "encoder" else _COMMON + _CROSS
+        names += [f"{side}.dim", f"{side}.layers"] + [f"{side}.{i}.{size}" for i in range(depth) for size in sizes]
+    place = {name: column for column, name in enumerate(names)}
+    x_NF = np.zeros((len(archs), len(names)))
+    for row, arch in enumerate(archs):
+        for side, sizes_of_side in (("encoder", arch.encoder), ("decoder", arch.decoder)):
+            if len(sizes_of_side.layers) > room[side]:
+                raise ValueError(f"{len(sizes_of_side.layers)} {side} layers, but room for {room[side]}")
+            x_NF[row, place[f"{side}.dim"]] = sizes_of_side.dim
+            x_NF[row, place[f"{side}.layers"]] = len(sizes_of_side.layers)
+        for side, index, layer in arch.layers():
+            begin, values = place[f"{side}.{index}.exists"], _layer_sizes(layer)
+            x_NF[row, begin : begin + len(values)] = values
+    return x_NF, tuple(names)
+
+
+def _layer_sizes(layer: EncoderLayerArch) -> list[int]:
+    """In the order of `_COMMON` and `_CROSS`."""
+    widths = layer.expert_widths
+    sizes = [1, layer.heads, layer.qkv_dim, len(widths), sum(widths), widths[0], widths[-1], layer.top_k]
+    if isinstance(layer, DecoderLayerArch):
+        sizes += [layer.cross_heads, layer.cross_qkv_dim, layer.cross_layers]
+    return sizes
+
+
+def _decoder_sums(arch: Architecture) -> list[float]:
+    layers, dim = arch.decoder.layers, arch.decoder.dim
+    reached = [_share_reached(layer, BEAM) for layer in layers]
+    return [
+        len(layers),
+        sum(layer.num_experts > 1 for layer in layers),
+        sum(share * layer.num_experts for share, layer in zip(reached, layers, strict=True)),
+        sum(share * sum(layer.expert_widths) for share, layer in zip(reached, layers, strict=True)),
+        dim,
+        sum(layer.cross_layers for layer in layers),
+        sum(_step_macs(layer, dim) for layer in layers),
+    ]
+
+
+def _encoder_sums(arch: Architecture) -> list[float]:
+    layers, dim = arch.encoder.layers, arch.encoder.dim
+    macs = sum(
+        attention_macs(SOURCE_TOKENS, SOURCE_TOKENS, dim, dim, layer.qkv_dim)
+        + _expert_macs(layer, SOURCE_TOKENS, dim)
+        for layer in layers
+    )
+    # Of each encoder layer that it sees, cross-attention computes keys and values once a sentence.
+    macs += sum(2 * layer.cross_layers * SOURCE_TOKENS * dim * layer.cross_qkv_dim for layer in arch.decoder.layers)
+    return [
+        len(layers),
+        sum(layer.num_experts > 1 for layer in layers),
+        sum(_share_reached(layer, SOURCE_TOKENS) * layer.num_experts for layer in layers),
+        macs,
+    ]
+
+
+def _step_macs(layer: DecoderLayerArch, dim: int) -> int:
+    """Products of one hypothesis in one decoding step: keys and values of earlier tokens are kept."""
+    own = attention_macs(1, 1, dim, dim, layer.qkv_dim) + 2 * PAST_TOKENS * layer.qkv_dim
+    cross = 2 * (dim + layer.cross_layers * SOURCE_TOKENS) * layer.cross_qkv_dim
+    return own + cross + _expert_macs(layer, 1, dim)
+
+
+def _expert_macs(layer: EncoderLayerArch, tokens: int, dim: int) -> int:
+    experts = experts_macs(tokens, dim, sum(layer.expert_widths), layer.num_experts, layer.top_k)
+    return experts + router_macs(tokens, dim, layer.num_experts)
+
+
+def _share_reached(layer: EncoderLayerArch, tokens: int) -> float:
+    """Expected share of the experts that at least one of the tokens chooses, at uniform load."""
+    missed_by_one: float = 1 - layer.top_k / layer.num_experts
+    return 1 - missed_by_one**tokens

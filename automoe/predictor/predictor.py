@@ -1,0 +1,52 @@
+"""`Prediction` and `Predictor`: what a search is told about an architecture that was not measured.
+
+Shape suffixes: N architectures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from automoe.space import Architecture
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Values of N architectures, and the interval in which each lies with the predictor's coverage."""
+
+    mean_N: FloatArray
+    lower_N: FloatArray
+    upper_N: FloatArray
+
+    @classmethod
+    def exact(cls, values_N: npt.ArrayLike) -> Prediction:
+        """Values that are known: the interval is the value."""
+        values = np.asarray(values_N, dtype=np.float64)
+        return cls(values, values, values)
+
+    def __len__(self) -> int:
+        return len(self.mean_N)
+
+
+class Predictor(Protocol):
+    """Learns a positive quantity (latency, executed FLOPs, loss) from measured architectures."""
+
+    def fit(self, archs: Sequence[Architecture], values: npt.ArrayLike) -> None:
+        """Learns from architectures and their values, one each.
+
+        Raises:
+            AutoMoEError: there is too little to learn from.
+        """
+
+    def predict(self, archs: Sequence[Architecture]) -> Prediction:
+        """Predicts architectures, the measured ones no differently from others."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, read back by `predictor_from_dict`: it predicts the same, without scikit-learn."""

@@ -1,0 +1,182 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from automoe.errors import AutoMoEError, DataError, SpaceError
+from automoe.latency import TableWriter, measure_missing, read_table
+from tests.architectures import DENSE, MAXIMUM, random_slice
+from tests.latency.machine import HEADER, Machine
+
+
+def some_architectures(count):
+    rng = np.random.default_rng(0)
+    return list(dict.fromkeys([MAXIMUM, DENSE, *(random_slice(MAXIMUM, rng)[0] for _ in range(count - 2))]))
+
+
+ARCHS = some_architectures(6)
+
+
+def record(path, archs, on=None, **fields):
+    """Measures the architectures that the table lacks; returns those that were measured."""
+    profiled_on = on or Machine()
+    writer = TableWriter(path, dataclasses.replace(HEADER, **fields))
+    measured = []
+    measure_missing(archs, profiled_on.profiler(writer.baseline_ms), writer, on_measured=measured.append)
+    return [row.arch for row in measured]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "table.jsonl"
+
+
+@pytest.fixture
+def lines(path):
+    """The lines of a table of three rows, which is written to `path`."""
+    record(path, ARCHS[:3])
+    return path.read_text().splitlines()
+
+
+def test_what_was_measured_is_read_back_on_any_machine(path, tmp_path):
+    record(path, ARCHS)
+    copied = tmp_path / "elsewhere.jsonl"
+    copied.write_bytes(path.read_bytes())
+    table = read_table(copied)
+    machine = Machine()
+    assert table.architectures == ARCHS
+    np.testing.assert_allclose(table.latency_ms_N, [1000 * machine.cost(arch) * 5 for arch in ARCHS])
+    assert table.header == HEADER.with_baseline(pytest.approx(1000 * machine.cost(DENSE) * 5))
+
+
+def test_a_table_cut_at_any_byte_is_continued_to_the_same_table(path):
+    record(path, ARCHS[:3])
+    whole = path.read_bytes()
+    ends = [index + 1 for index, byte in enumerate(whole) if byte == ord("\n")]
+    assert len(ends) == 4
+    for cut in sorted({*range(0, len(whole), 83), *ends, *(end - 1 for end in ends)}):
+        path.write_bytes(whole[:cut])
+        finished = max(0, sum(end <= cut for end in ends) - 1)
+        assert record(path, ARCHS[:3]) == ARCHS[finished:3], "no row twice, none lost"
+        assert read_table(path).architectures == ARCHS[:3]
+        np.testing.assert_allclose([row.latency_ms for row in read_table(path).rows], LATENCIES_OF_3)
+
+
+LATENCIES_OF_3 = [1000 * Machine().cost(arch) * 5 for arch in ARCHS[:3]]
+
+
+def test_a_slower_machine_state_after_resuming_changes_no_latency(path):
+    record(path, ARCHS[:2])
+    record(path, ARCHS, Machine(slowness=2.5))
+    np.testing.assert_allclose(read_table(path).latency_ms_N, [1000 * Machine().cost(arch) * 5 for arch in ARCHS])
+
+
+def test_a_settled_table_forgets_the_bad_minute_in_which_it_was_begun(path):
+    record(path, ARCHS[:1], Machine(slowness=4.0))
+    record(path, ARCHS)
+    np.testing.assert_allclose(read_table(path).latency_ms_N, [4000 * Machine().cost(arch) * 5 for arch in ARCHS])
+    for _ in range(2):
+        writer = TableWriter(path, HEADER)
+        writer.settle()
+        np.testing.assert_allclose(read_table(path).latency_ms_N, [1000 * Machine().cost(arch) * 5 for arch in ARCHS])
+        assert read_table(path).header.reference_baseline_ms == writer.baseline_ms
+        assert list(read_table(path).rows) == writer.rows
+
+
+def test_a_finished_table_measures_nothing(path):
+    record(path, ARCHS)
+    before = path.read_bytes()
+    assert record(path, ARCHS) == []
+    assert path.read_bytes() == before
+
+
+def test_a_row_is_on_the_disk_before_the_next_is_measured(path):
+    machine, writer = Machine(), TableWriter(path, HEADER)
+    on_disk = []
+    measure_missing(ARCHS, machine.profiler(), writer, on_measured=lambda row: on_disk.append(len(read_table(path))))
+    assert on_disk == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("field, value", [("beam", 4), ("panel_digest", "x"), ("machine", {"processor": "other"})])
+def test_a_table_is_not_continued_under_other_circumstances(path, field, value):
+    record(path, ARCHS[:2])
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=rf"table.jsonl:1: {field}=.*other circumstances"):
+        record(path, ARCHS, **{field: value})
+    assert path.read_bytes() == before
+
+
+def test_a_row_corrected_to_another_baseline_is_not_added(path):
+    record(path, ARCHS[:1])
+    row = Machine(slowness=2.0).profiler().measure(ARCHS[1])  # took its own reference as the baseline
+    with pytest.raises(AutoMoEError, match="reference_baseline_ms"):
+        TableWriter(path, HEADER).append(row)
+
+
+def test_a_table_of_another_space_or_device_is_refused(lines, path):
+    table = read_table(path)
+    table.check(space_digest=HEADER.space_digest, space_name="renamed", device="cpu-1t")
+    message = r"was measured for the space 'tiny' \(0123456789ab\), this run searches 'mine' \(ba9876543210\)"
+    with pytest.raises(SpaceError, match=message):
+        table.check(space_digest="ba9876543210", space_name="mine", device="cpu-1t")
+    with pytest.raises(AutoMoEError, match="was measured on cpu-1t, this run asks for cpu-2t"):
+        table.check(space_digest=HEADER.space_digest, space_name="tiny", device="cpu-2t")
+
+
+def change(line, **values):
+    return json.dumps(json.loads(line) | values)
+
+
+def without(line, key):
+    form = json.loads(line)
+    del form[key]
+    return json.dumps(form)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda lines: lines[1:], r":1: the header is missing"),
+        (lambda lines: [without(lines[0], "device"), *lines[1:]], r":1: device: is missing in the header"),
+        (lambda lines: [change(lines[0], format=2), *lines[1:]], r":1: format=2: .*\(allowed: 1\)"),
+        (lambda lines: [change(lines[0], reference_baseline_ms=None), *lines[1:]], r":1: reference_baseline_ms=None"),
+        (lambda lines: [*lines[:2], without(lines[2], "latency_ms")], r":3: latency_ms: the column is missing"),
+        (lambda lines: [*lines[:2], change(lines[2], latency_ms=float("nan"))], r":3: latency_ms=nan: is not a pos"),
+        (lambda lines: [*lines[:2], change(lines[2], latency_ms=-1.5)], r":3: latency_ms=-1\.5: is not a positive"),
+        (lambda lines: [*lines[:2], change(lines[2], latency_ms="7")], r":3: latency_ms=7: is not a positive"),
+        (
+            lambda lines: [*lines[:2], change(lines[2], reference_ratio=9.0)],
+            r":3: latency_ms=.*from another table",
+        ),
+        (
+            lambda lines: [*lines[:2], change(lines[2], digest="0" * 12)],
+            r":3: digest=0{12}: is not the digest",
+        ),
+        (lambda lines: [*lines[:2], change(lines[2], architecture={})], r":3: architecture: is no architecture"),
+        (lambda lines: [*lines, lines[1]], r":5: digest=.*was measured in line 2 already"),
+        (lambda lines: [*lines[:2], lines[2][:40]], r":3: the line is torn or no JSON"),
+        (lambda lines: [*lines[:2], "[1, 2]"], r":3: the line is no JSON object"),
+        (lambda lines: lines[:1], r"holds no measurements"),
+        (lambda lines: [], r"is empty"),
+    ],
+)
+def test_a_damaged_table_is_refused_by_file_and_line(lines, path, damage, message):
+    path.write_text("\n".join(damage(lines)))
+    with pytest.raises(DataError, match=r"table\.jsonl" + (message if message[0] == ":" else ": " + message)):
+        read_table(path)
+
+
+def test_a_missing_table_is_refused(path):
+    with pytest.raises(DataError, match=r"table\.jsonl: cannot be read"):
+        read_table(path)
+
+
+def test_the_frame_has_a_row_for_each_measurement(lines, path):
+    pandas = pytest.importorskip("pandas")
+    table = read_table(path)
+    frame = table.to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame["latency_ms"].tolist() == table.latency_ms_N.tolist()
+    assert frame["decoder_layers"].tolist() == [len(arch.decoder.layers) for arch in ARCHS[:3]]
+    assert frame["decoder_experts"].iloc[0] == 6
