@@ -1,0 +1,72 @@
+"""Sorting by dominance (Deb et al. 2002, NSGA-II): which points no other point beats, and how lonely they are.
+
+Shape suffixes: N points, M objectives, C costs; lower is better in every one.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automoe.search.evaluator import Floats
+
+
+def non_dominated_sort(objective_NM: Floats) -> NDArray[np.int64]:
+    """The front that each point belongs to: 0 if none dominates it, 1 if only points of front 0 do, and so on.
+
+    A point dominates another if it is nowhere worse and somewhere better; equal points share their front.
+    """
+    num = len(objective_NM)
+    no_worse_NN = np.ones((num, num), dtype=bool)
+    better_NN = np.zeros((num, num), dtype=bool)
+    for column_N in objective_NM.T:
+        no_worse_NN &= column_N[:, None] <= column_N[None, :]
+        better_NN |= column_N[:, None] < column_N[None, :]
+    dominates_NN = no_worse_NN & better_NN
+    beaten_by_N = dominates_NN.sum(axis=0)
+    front_N = np.full(num, -1, dtype=np.int64)
+    front = 0
+    while (front_N < 0).any():
+        members_N = (front_N < 0) & (beaten_by_N == 0)
+        front_N[members_N] = front
+        beaten_by_N = beaten_by_N - dominates_NN[members_N].sum(axis=0)
+        front += 1
+    return front_N
+
+
+def crowding_distance(objective_NM: Floats) -> Floats:
+    """How lonely each point of one front is: over all objectives the sum of the gaps between its neighbours.
+
+    Gaps are relative to the range of the objective; the ends of an objective that varies are infinitely lonely.
+    """
+    distance_N = np.zeros(len(objective_NM))
+    for column_N in objective_NM.T:
+        order_N = np.argsort(column_N, kind="stable")
+        sorted_N = column_N[order_N]
+        spread = sorted_N[-1] - sorted_N[0] if len(sorted_N) else 0.0
+        if spread > 0:
+            distance_N[order_N[1:-1]] += (sorted_N[2:] - sorted_N[:-2]) / spread
+            distance_N[order_N[[0, -1]]] = np.inf
+    return distance_N
+
+
+def best_first(objective_NM: Floats) -> NDArray[np.int64]:
+    """Indices of the points by front, within a front the loneliest first, then in the given order."""
+    front_N = non_dominated_sort(objective_NM)
+    lonely_N = np.zeros(len(front_N))
+    for front in np.unique(front_N):
+        lonely_N[front_N == front] = crowding_distance(objective_NM[front_N == front])
+    return np.lexsort((-lonely_N, front_N))
+
+
+def best_for_each_cost(loss_N: Floats, cost_NC: Floats, count: int) -> list[int]:
+    """Indices of the best points for every cost by itself, the best first, taken from the costs in turns.
+
+    For each cost the points are in the order of `best_first` on (loss, this cost). On one front of all objectives
+    almost no point is beaten by another, and selection would lose its grip.
+    """
+    orders = [best_first(np.stack([loss_N, cost_N], axis=1)) for cost_N in cost_NC.T]
+    in_turns = chain.from_iterable(zip(*orders, strict=True))
+    return list(dict.fromkeys(map(int, in_turns)))[:count]

@@ -1,0 +1,222 @@
+"""The choice under a budget: the lowest loss among the evaluated architectures that keep every limit.
+
+A predicted latency keeps its limit if its upper bound at the limit's quantile does; a measured one if the upper value
+of the measurement does; exact costs if they do. Nothing here is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from automoe.errors import ConfigError
+from automoe.search.budget import ResolvedLimit
+from automoe.search.config import SelectConfig
+from automoe.search.costs import LATENCY, shown_cost
+from automoe.search.evaluator import Estimate, Measure
+from automoe.search.record import Record
+from automoe.search.selection import Selection, costs_of
+
+_RUNNER_UPS = 5
+Verdict = Literal["keeps", "doubtful", "breaks"]
+
+
+def select(
+    records: Sequence[Record],
+    limits: Sequence[ResolvedLimit],
+    config: SelectConfig,
+    measure: Measure | None = None,
+    continue_search: Callable[[int], Sequence[Record]] | None = None,
+) -> Selection:
+    """Chooses the architecture of the lowest loss that keeps the budget; ties by latency, then by digest.
+
+    From the lowest loss upward, the first that keeps the budget is the choice. On the way those whose interval
+    straddles a limit are measured, at most `config.measure` of them, and so is the choice itself: where the
+    measurement breaks the budget, the walk goes on.
+
+    Args:
+        records: of the archive.
+        limits: the budget.
+        config: when to search on, and how much to measure.
+        measure: measures a latency; None if nothing can be measured: the bounds of the predictions decide alone.
+        continue_search: adds so many evaluations just below the budget (`run_focused`) and returns all records, or
+            the new ones; None if the search cannot go on.
+
+    Raises:
+        ConfigError: nothing keeps the budget; it names what comes nearest.
+    """
+    if not records:
+        raise ConfigError("budget", problem="cannot be applied: no architecture was evaluated")
+    limits = tuple(limits)
+    records, reasons = _with_more_near_the_budget(records, limits, config, continue_search)
+    walk = _Walk(records, limits, config, measure)
+    chosen = walk.first_that_keeps()
+    reasons += walk.reasons
+    if chosen is None:
+        raise _nothing_keeps(records, limits, walk.measured)
+    rest = [record for record in walk.order if record is not chosen and walk.verdict(record) == "keeps"]
+    reasons.append(_about_choice(chosen, limits, walk.measured))
+    return Selection(
+        record=chosen,
+        limits=limits,
+        measured=walk.measured,
+        reasons=tuple(reasons),
+        runner_ups=tuple(rest[:_RUNNER_UPS]),
+    )
+
+
+class _Walk:
+    """Goes through the records from the lowest loss upward and measures where that can change the choice."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        limits: Sequence[ResolvedLimit],
+        config: SelectConfig,
+        measure: Measure | None,
+    ) -> None:
+        self.order = sorted(records, key=lambda record: (record.loss, _mean_latency(record), record.digest))
+        self.measured: dict[str, Estimate] = {}
+        self.reasons: list[str] = []
+        self._limits, self._config = limits, config
+        self._measure = measure if any(limit.cost == LATENCY for limit in limits) else None
+
+    def first_that_keeps(self) -> Record | None:
+        """The choice; None if there is none."""
+        left = self._config.measure
+        unmeasured = 0
+        for record in self.order:
+            verdict = self.verdict(record)
+            if verdict == "doubtful" and (self._measure is None or left == 0):
+                unmeasured += 1
+            elif verdict != "breaks":
+                left -= verdict == "doubtful"
+                if self._measure is not None:
+                    self._measure_now(record, self._measure, verdict)
+                    verdict = self.verdict(record)
+                if verdict == "keeps":
+                    self._note_unmeasured(unmeasured)
+                    return record
+        self._note_unmeasured(unmeasured)
+        return None
+
+    def verdict(self, record: Record) -> Verdict:
+        """Whether the record keeps all limits, by what is known of it."""
+        verdict: Verdict = "keeps"
+        for limit in self._limits:
+            if _bound(limit, record, self.measured) > limit.max:
+                if _is_known(limit, record, self.measured) or limit.lower(record.costs[limit.cost]) > limit.max:
+                    return "breaks"
+                verdict = "doubtful"
+        return verdict
+
+    def _measure_now(self, record: Record, measure: Measure, verdict: Verdict) -> None:
+        estimate = Estimate(*map(float, measure(record.arch)))
+        self.measured[record.digest] = estimate
+        why = "its interval straddles the limit" if verdict == "doubtful" else "it is the best that should keep it"
+        outcome = "keeps" if self.verdict(record) == "keeps" else "breaks"
+        self.reasons.append(
+            f"Measured {record.digest} (loss {record.loss:.4f}), because {why}: "
+            f"{shown_cost(LATENCY, estimate.mean)}, at most {shown_cost(LATENCY, estimate.upper)}; "
+            f"predicted were {shown_cost(LATENCY, record.costs[LATENCY].mean)}. It {outcome} the budget."
+        )
+
+    def _note_unmeasured(self, num: int) -> None:
+        if num:
+            why = "nothing is measured here" if self._measure is None else f"select.measure is {self._config.measure}"
+            self.reasons.append(
+                f"{_count(num)} of lower loss might keep the budget, but the upper bound of the prediction is above "
+                f"it, and {why}: passed over."
+            )
+
+
+def _with_more_near_the_budget(
+    records: Sequence[Record],
+    limits: Sequence[ResolvedLimit],
+    config: SelectConfig,
+    continue_search: Callable[[int], Sequence[Record]] | None,
+) -> tuple[list[Record], list[str]]:
+    """All records there are in the end, and what was found and done in words."""
+    found = list(records)
+    reasons = [_about_records(found, limits, config)]
+    use = [_used(record, limits, {}) for record in found]
+    if sum(config.near_ratio <= share <= 1 for share in use) >= config.near:
+        return found, reasons
+    if max(use) <= 1:
+        reasons.append("The budget does not bind: every evaluated architecture keeps it.")
+    elif config.extra_evaluations == 0 or continue_search is None:
+        reasons.append(f"Fewer than {config.near} (select.near) lie there, but the search does not go on.")
+    else:
+        reasons.append(
+            f"Fewer than {config.near} (select.near) lie there: the search goes on just below the budget with "
+            f"{config.extra_evaluations} more evaluations."
+        )
+        more = continue_search(config.extra_evaluations)
+        found = list({record.digest: record for record in (*found, *more)}.values())
+        reasons.append(_about_records(found, limits, config))
+    return found, reasons
+
+
+def _about_records(records: Sequence[Record], limits: Sequence[ResolvedLimit], config: SelectConfig) -> str:
+    use = [_used(record, limits, {}) for record in records]
+    near = sum(config.near_ratio <= share <= 1 for share in use)
+    return (
+        f"{_count(len(records))} evaluated, {sum(share <= 1 for share in use)} of which keep the budget "
+        f"({'; '.join(map(str, limits))}), {near} with {100 * config.near_ratio:g} % or more of it used."
+    )
+
+
+def _about_choice(record: Record, limits: Sequence[ResolvedLimit], measured: Mapping[str, Estimate]) -> str:
+    costs = costs_of(record, measured)
+    parts = []
+    for limit in limits:
+        how = ""
+        if limit.cost == LATENCY:
+            how = " measured" if record.digest in measured else " predicted"
+        parts.append(f"{shown_cost(limit.cost, costs[limit.cost].mean)}{how} (limit {limit.max:.4g})")
+    return f"Chosen: {record.digest}, loss {record.loss:.4f}, the lowest that keeps the budget; {', '.join(parts)}."
+
+
+def _nothing_keeps(
+    records: Sequence[Record], limits: Sequence[ResolvedLimit], measured: Mapping[str, Estimate]
+) -> ConfigError:
+    """The refusal: the architecture that comes nearest, and the limit that it breaks most."""
+    nearest = min(records, key=lambda record: (_used(record, limits, measured), record.loss, record.digest))
+    limit = max(limits, key=lambda each: _bound(each, nearest, measured) / each.max)
+    bound = _bound(limit, nearest, measured)
+    how = ""
+    if limit.cost == LATENCY:
+        is_measured = nearest.digest in measured
+        how = " when it was measured" if is_measured else f" (upper {100 * limit.quantile:g} % bound)"
+    allowed = "" if limit.max_ratio is None else f", where {shown_cost(limit.cost, limit.max)} are allowed"
+    return ConfigError(
+        limit.key,
+        limit.given,
+        f"no evaluated architecture keeps the budget: the nearest, {nearest.digest}, takes "
+        f"{shown_cost(limit.cost, bound)}{how}{allowed}",
+        hint=f"Raise {limit.cost} to {bound * 1.0005:.4g} or more, or search longer (search.evaluations)",
+    )
+
+
+def _used(record: Record, limits: Sequence[ResolvedLimit], measured: Mapping[str, Estimate]) -> float:
+    """Share of the budget that the record uses; above 1 it breaks it."""
+    return max(_bound(limit, record, measured) / limit.max for limit in limits)
+
+
+def _bound(limit: ResolvedLimit, record: Record, measured: Mapping[str, Estimate]) -> float:
+    """What has to be below the limit: the upper value that was measured, or the bound of the prediction."""
+    known = _is_known(limit, record, measured)
+    return costs_of(record, measured)[limit.cost].upper if known else limit.upper(record.costs[limit.cost])
+
+
+def _is_known(limit: ResolvedLimit, record: Record, measured: Mapping[str, Estimate]) -> bool:
+    """Whether the cost is no prediction."""
+    return limit.cost != LATENCY or record.digest in measured
+
+
+def _mean_latency(record: Record) -> float:
+    return record.costs[LATENCY].mean if LATENCY in record.costs else 0.0
+
+
+def _count(num: int) -> str:
+    return f"{num} architecture{'' if num == 1 else 's'}"

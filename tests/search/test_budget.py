@@ -1,0 +1,140 @@
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automoe.errors import ConfigError
+from automoe.search import COSTS, Estimate, Limit, check_feasible, parse_budget, resolve, space_begins, used_share
+from tests.search.analytic import CODEC, SPACE, limit, predict_costs, true_costs
+
+maxima = st.floats(1e-3, 1e6)
+budgets = st.dictionaries(st.sampled_from(sorted(COSTS)), maxima, min_size=1)
+
+
+@given(budgets)
+def test_short_long_and_list_form_are_one_budget(budget):
+    long = {cost: {"max": most} for cost, most in budget.items()}
+    listed = [{"cost": cost, "max": most} for cost, most in budget.items()]
+    assert parse_budget(budget) == parse_budget(long) == parse_budget(listed)
+    assert [(each.cost, each.max) for each in parse_budget(budget)] == list(budget.items())
+
+
+def test_a_null_is_no_limit_and_no_value():
+    assert parse_budget({"latency_ms": None, "flops_g": 1}) == (Limit(cost="flops_g", max=1),)
+    assert parse_budget({"latency_ms": {"max": 15, "max_ratio": None}}) == (Limit(cost="latency_ms", max=15),)
+
+
+def test_a_latency_limit_takes_its_device_and_quantile():
+    (found,) = parse_budget([{"cost": "latency_ms", "max": 15, "device": "cpu-1t", "quantile": 0.95}])
+    assert found == Limit(cost="latency_ms", max=15, device="cpu-1t", quantile=0.95)
+
+
+@pytest.mark.parametrize(
+    ("budget", "key", "words"),
+    [
+        ({"latency": 15}, "budget.latency", "Did you mean 'latency_ms'"),
+        ({"latency_ms": "15 ms"}, "budget.latency_ms", "is not a number"),
+        ({"latency_ms": True}, "budget.latency_ms", "is not a number"),
+        ({"latency_ms": math.nan}, "budget.latency_ms", "is not a number"),
+        ({"latency_ms": math.inf}, "budget.latency_ms", "is not a number"),
+        ({"latency_ms": [15]}, "budget.latency_ms", "is not a number"),
+        ({"latency_ms": 0}, "budget.latency_ms", "allowed: > 0"),
+        ({"params_m": {"max": -8}}, "budget.params_m", "allowed: > 0"),
+        ({"flops_g": 3e9}, "budget.flops_g", r"The unit is 10\^9 FLOPs"),
+        ({"params_m": 8_000_000}, "budget.params_m", r"The unit is 10\^6 parameters"),
+        ({"latency_ms": {"quantile": 0.9}}, "budget.latency_ms", "neither max nor max_ratio"),
+        ({"latency_ms": {"max": 15, "max_ratio": 0.6}}, "budget.latency_ms", "both max and max_ratio"),
+        ({"latency_ms": {"max_ratio": 1.2}}, "budget.latency_ms.max_ratio", "0 < ratio <= 1"),
+        ({"latency_ms": {"max_ratio": 0}}, "budget.latency_ms.max_ratio", "0 < ratio <= 1"),
+        ({"latency_ms": {"max_ratio": "60 %"}}, "budget.latency_ms.max_ratio", "is not a number"),
+        ({"latency_ms": {"max": 15, "quantile": 90}}, "budget.latency_ms.quantile", "quantile < 1"),
+        ({"latency_ms": {"max": 15, "quantile": 0.0}}, "budget.latency_ms.quantile", "quantile < 1"),
+        ({"latency_ms": {"max": 15, "device": "cpu"}}, "budget.latency_ms.device", "Did you mean 'cpu-1t'"),
+        ({"latency_ms": {"maximum": 15}}, "budget.latency_ms.maximum", "Did you mean 'max'"),
+        ({"params_m": {"max": 8, "quantile": 0.9}}, "budget.params_m.quantile", "computed exactly"),
+        ({}, "budget", "is empty"),
+        ([], "budget", "is empty"),
+        ({"latency_ms": None}, "budget", "is empty"),
+        (15, "budget", "neither a mapping nor a list"),
+        ("latency_ms: 15", "budget", "neither a mapping nor a list"),
+        ([{"max": 15}], r"budget[0].cost", "is missing"),
+        ([15], "budget[0]", "is not a mapping"),
+        ([{"cost": "flops_g", "max": 1}, {"cost": "flops_g", "max": 2}], "budget.flops_g", "is given twice"),
+    ],
+)
+def test_a_mistake_is_named_by_its_key(budget, key, words):
+    with pytest.raises(ConfigError, match=words) as error:
+        parse_budget(budget)
+    assert error.value.key == key
+
+
+def test_a_ratio_is_of_the_largest():
+    limits = parse_budget({"latency_ms": {"max_ratio": 0.6}, "params_m": 8})
+    resolved = resolve(limits, {"latency_ms": 20.0})
+    assert [each.max for each in resolved] == [12.0, 8]
+    assert [each.max_ratio for each in resolved] == [0.6, None]
+
+
+log_errors = st.floats(0.01, 0.5)
+
+
+@given(st.floats(0.1, 100), log_errors, st.floats(0.5, 0.99), st.floats(0.5, 0.99))
+def test_bounds_are_the_quantiles_of_a_log_normal_error(median, scale, coverage, quantile):
+    edge = scale * NormalDist().inv_cdf((1 + coverage) / 2)
+    estimate = Estimate(median, median * math.exp(-edge), median * math.exp(edge))
+    bound = limit("latency_ms", 1.0, quantile=quantile, coverage=coverage)
+    shift = scale * NormalDist().inv_cdf(quantile)
+    assert bound.upper(estimate) == pytest.approx(median * math.exp(shift))
+    assert bound.lower(estimate) == pytest.approx(median * math.exp(-shift))
+
+
+@given(st.floats(1e-3, 1e6), st.floats(0.5, 0.99))
+def test_a_known_cost_is_its_own_bound(value, quantile):
+    bound = limit("flops_g", 1.0, quantile=quantile)
+    assert bound.upper(Estimate.exact(value)) == bound.lower(Estimate.exact(value)) == value
+
+
+def test_the_used_share_is_that_of_the_limit_that_binds_most():
+    costs = {"flops_g": Estimate.exact(2.0), "params_m": Estimate.exact(3.0)}
+    assert used_share(costs, [limit("flops_g", 4.0), limit("params_m", 4.0)]) == 0.75
+
+
+def test_a_budget_below_the_minimum_is_refused_with_the_minimum():
+    begins = space_begins(SPACE)
+    with pytest.raises(ConfigError) as error:
+        check_feasible([limit("latency_ms", 2.0)], {"latency_ms": (2.7, begins)}, "quickstart")
+    assert str(error.value) == (
+        "budget.latency_ms=2.0: cannot be met: the cheapest architecture of space 'quickstart' takes at least 2.7 ms "
+        "(lower 90 % bound) on cpu-1t. Raise the budget, or widen the space "
+        "(decoder.layers starts at 1, decoder.dim starts at 16, encoder.layers starts at 1, encoder.dim starts at 16)"
+    )
+
+
+def test_a_ratio_below_the_minimum_is_refused_by_the_ratio():
+    (resolved,) = resolve(parse_budget({"flops_g": {"max_ratio": 0.1}}), {"flops_g": 5.0})
+    with pytest.raises(ConfigError, match=r"max_ratio=0\.1: cannot be met, that is 0\.5 GFLOPs.* 0\.7 GFLOPs\."):
+        check_feasible([resolved], {"flops_g": (0.7, "")}, "x")
+
+
+@given(st.floats(0.01, 100), st.floats(0.01, 100))
+def test_a_budget_is_refused_exactly_if_it_is_below_the_minimum(most, least):
+    refused = False
+    try:
+        check_feasible([limit("flops_g", most)], {"flops_g": (least, "")}, "x")
+    except ConfigError:
+        refused = True
+    assert refused == (most < least)
+
+
+def test_units_are_those_of_the_names():
+    arch = SPACE.largest()
+    found = {name: interval.mean_N for name, interval in predict_costs([arch]).items()}
+    assert set(found) == set(COSTS)
+    costs = true_costs(arch)
+    weights = costs["params_m"] * 1e6
+    assert costs["memory_mb"] * 1e6 == pytest.approx(4 * weights)
+    assert weights == round(weights) and 0 < costs["flops_g"] < 1
+    np.testing.assert_array_equal(CODEC.encode(arch), CODEC.encode(CODEC.decode(CODEC.encode(arch))))

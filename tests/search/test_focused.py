@@ -1,0 +1,77 @@
+import pytest
+
+from automoe.search import EvolutionConfig, run_evolution, run_focused, used_share
+from tests.search.analytic import CODEC, header, limit, loss, new_archive, predict_costs, true_costs
+from tests.search.test_evolution import Killed, killed_every
+
+CONFIG = EvolutionConfig(evaluations=24, population=12, parents=6)
+LIMITS = [limit("latency_ms", 4.2), limit("flops_g", 0.0007)]
+
+
+@pytest.fixture
+def searched(tmp_path):
+    archive = new_archive(tmp_path)
+    run_evolution(CODEC, CONFIG, 1, archive, loss, predict_costs)
+    return archive
+
+
+def focus(archive, evaluate=loss, limits=LIMITS, evaluations=14):
+    return run_focused(CODEC, CONFIG, 1, archive, evaluate, predict_costs, limits, evaluations=evaluations)
+
+
+def near(records, limits):
+    return [record for record in records if 0.85 <= used_share(record.costs, limits) <= 1]
+
+
+@pytest.mark.parametrize("limits", [LIMITS, LIMITS[:1], LIMITS[1:], [limit("params_m", 0.02)]])
+def test_it_adds_architectures_just_below_the_budget(searched, tmp_path, limits):
+    copy = searched.copy_to(tmp_path / "copy.jsonl")
+    focus(copy, limits=limits)
+    added = copy.records[24:]
+    assert len(added) == 14
+    assert {record.how for record in added} == {"focus"}
+    assert len(near(added, limits)) >= 10
+    assert len(near(added, limits)) / 14 > 2 * len(near(searched.records, limits)) / 24
+
+
+def test_the_finished_archive_stays_as_it_is(searched, tmp_path):
+    content = searched.path.read_bytes()
+    copy = searched.copy_to(tmp_path / "copy.jsonl")
+    focus(copy)
+    assert searched.path.read_bytes() == content
+    assert copy.path.read_bytes().startswith(content)
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bytes(searched, tmp_path):
+    expected = searched.copy_to(tmp_path / "expected.jsonl")
+    focus(expected)
+    path, evaluate = tmp_path / "killed.jsonl", killed_every(4)
+    searched.copy_to(path)
+    kills = 0
+    while True:
+        try:
+            focus(type(searched).open(path, header()), evaluate)
+            break
+        except Killed:
+            kills += 1
+    assert kills == 13 // 3
+    assert path.read_bytes() == expected.path.read_bytes()
+
+
+def test_called_again_it_adds_nothing(searched, tmp_path):
+    copy = searched.copy_to(tmp_path / "copy.jsonl")
+    focus(copy)
+    content = copy.path.read_bytes()
+    focus(copy)
+    assert copy.path.read_bytes() == content
+
+
+def test_it_finds_a_better_architecture_under_the_budget_than_was_there(searched, tmp_path):
+    copy = searched.copy_to(tmp_path / "copy.jsonl")
+    tight = [limit("flops_g", true_costs(searched.records[0].arch)["flops_g"] * 2)]
+    focus(copy, limits=tight)
+
+    def best(records):
+        return min(record.loss for record in records if used_share(record.costs, tight) <= 1)
+
+    assert best(copy.records) < best(searched.records)
