@@ -21,9 +21,15 @@ from automoe.version import __version__
 RUN_COMMANDS = {
     "run": "all stages below, then the model's quality and three translated sentences",
     "data": "corpus -> cleaned and split sentences, vocabulary, token ids",
-    "supernet": "training with fairseq: token ids -> weights",
+    "supernet": "training with fairseq: token ids -> the weights that all sub-transformers share",
+    "profile": "latency of a sample of sub-transformers, measured here",
+    "predictor": "measured table -> latency of every sub-transformer, with intervals",
+    "search": "evolution over the front of quality against costs -> archive",
+    "select": "archive and budget -> the best sub-transformer that keeps it",
+    "distill": "its inherited weights, trained on with the largest as the teacher",
     "export": "weights -> bundle, a folder that `translate` reads",
-    "evaluate": "BLEU and chrF of the bundle on the test set",
+    "evaluate": "BLEU and chrF of the bundle on the test set, its latency measured again",
+    "report": "one HTML page about all of it",
 }
 """Commands that work in a run folder and take overrides."""
 

@@ -11,7 +11,19 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-CORPUS = Path(__file__).parent / "fixtures" / "corpus"
+FIXTURES = Path(__file__).parent / "fixtures"
+CORPUS = FIXTURES / "corpus"
+TINY_TABLE = FIXTURES / "tiny_table.jsonl"
+"""Measured latencies of the space `tiny`: with a recorded table a run is the same bits whenever it is made."""
+TINY_SIZES = (
+    *("data.vocabulary.size=200", "data.vocabulary.kind=bpe", "space=tiny"),
+    *("training.threads=1", "training.max_updates=20", "training.validate_every=10", "training.max_tokens=512"),
+    *("profile.architectures=12", "profile.sentences=3", "profile.repeats=3", "predictor.folds=4"),
+    *("search.evaluations=24", "search.population=8", "search.parents=4"),
+    *("select.near=4", "select.extra_evaluations=4"),
+    *("distill.training.max_updates=20", "distill.training.validate_every=10", "distill.training.max_tokens=512"),
+)
+"""Settings with which every stage takes seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +50,25 @@ class TinyRun:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory) -> TinyRun:
     """Corpus to scores by `automoe run` in a process of its own, once for all tests."""
-    for package in ("fairseq", "hydra", "sacrebleu"):
+    for package in ("fairseq", "hydra", "sacrebleu", "sklearn", "jinja2", "matplotlib"):
         pytest.importorskip(package)
     files = [
         f"data.{split}_{side}={CORPUS / split}.{language}"
         for split in ("train", "valid", "test")
         for side, language in (("source", "en"), ("target", "de"))
     ]
-    sizes = ["data.vocabulary.size=200", "data.vocabulary.kind=bpe", "architecture=tiny", "training.threads=1"]
-    length = ["training.max_updates=20", "training.validate_every=10"]
     runs_dir = tmp_path_factory.mktemp("tiny_run") / "runs"
     run = TinyRun(
         run_dir=runs_dir / "tiny",
         bundle=Path(),
-        overrides=("data=text", *files, *sizes, *length, f"runs_dir={runs_dir}", "run=tiny"),
+        overrides=(
+            "data=text",
+            *files,
+            *TINY_SIZES,
+            f"profile.table={TINY_TABLE}",
+            f"runs_dir={runs_dir}",
+            "run=tiny",
+        ),
         env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
     done = subprocess.run(run.command("run"), env=run.env, capture_output=True, text=True, timeout=300)

@@ -68,6 +68,25 @@ def refused(automoe, tiny_run, tmp_path):
         ("training.lr_decay=cosine", "(allowed: inverse_sqrt, linear)"),
         ("architecture=nope", "architecture=nope: no architecture of this name comes with AutoMoE (allowed: "),
         ("architecture=./nope.yaml", "nope.yaml: there is no such file"),
+        ("space=nope", "space=nope: no space of this name comes with AutoMoE (allowed: "),
+        ("budget=7", "budget=7: is neither a mapping nor a list"),
+        ("~budget.latency_ms", "budget: is empty (allowed: latency_ms, flops_g, params_m, memory_mb)"),
+        (
+            "budget.latncy_ms=3",
+            "budget.latncy_ms: is no cost (allowed: latency_ms, flops_g, params_m, memory_mb)",
+        ),
+        ("budget.latency_ms=-1", "budget.latency_ms=-1: is not allowed (allowed: > 0)"),
+        ("budget.latency_ms=fast", "budget.latency_ms=fast: is not a number"),
+        ("budget.flops_g=3000000000", "budget.flops_g=3000000000: is beyond every model. The unit is 10^9 FLOPs"),
+        ("budget=[{max: 3}]", "budget[0].cost: is missing"),
+        ("search.costs=[latency]", "search.costs=latency: is no cost"),
+        ("search.evaluations=0", "search.evaluations=0: is not allowed (allowed: >= 1)"),
+        ("distill.training.lr=0", "distill.training.lr=0.0: is not allowed (allowed: > 0)"),
+        ("distill.share=2", "distill.share=2.0: is not allowed (allowed: 0 to 1)"),
+        ("supernet.weights=nowhere", "nowhere/model.json: supernet.weights=nowhere: holds no trained supernet"),
+        ("profile.backend=onyx", "profile.backend=onyx: there is no such backend (allowed: torch)"),
+        ("profile.table=none.jsonl", "none.jsonl: profile.table: there is no such file"),
+        ("predictor.kind=ridg", "predictor.kind=ridg: there is no such predictor"),
         ("run=../x", "run=../x: is not allowed (allowed: letters, digits"),
         ("run=", "run=: is not allowed"),
         ("run=é", "run=é: holds a character that needs quotes. Put quotes inside quotes: 'run=\"é\"'"),
@@ -113,6 +132,16 @@ def test_a_mistake_in_an_architecture_names_its_line(refused, tmp_path, old, new
     shipped = Path(__file__).parents[1] / "search_spaces/architectures/tiny.yaml"
     (tmp_path / "mine.yaml").write_text(shipped.read_text().replace(old, new, 1))
     assert message in refused("architecture=./mine.yaml", stage="supernet")
+
+
+def test_a_space_without_choices_is_refused_before_anything_runs(refused, tmp_path):
+    shipped = Path(__file__).parents[1] / "search_spaces/architectures/tiny.yaml"
+    shutil.copy(shipped, tmp_path / "one.yaml")
+    assert "space=./one.yaml: has no choices, so there is nothing to search" in refused("space=./one.yaml")
+
+
+def test_a_run_of_one_architecture_has_no_stages_of_a_search(refused):
+    assert "one architecture is given, so there is no stage 'search'" in refused("architecture=tiny", stage="search")
 
 
 def damaged_corpus(folder, damage):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import TINY_SIZES
+
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
@@ -17,11 +19,10 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 _SMALL = """\
 #!/usr/bin/env bash
 small=()
-if [[ "$1" == run && "$*" != *--cfg* ]]; then
+if [[ " run profile select " == *" $1 "* && "$*" != *--cfg* ]]; then
   [[ "$*" == *data=* ]] || small+=(data=text data.train_source={corpus}/train.en data.train_target={corpus}/train.de)
-  [[ "$*" == *architecture=* ]] || small+=(architecture=tiny)
-  small+=(data.vocabulary.size=200 data.vocabulary.kind=bpe data.split.valid_size=20 data.split.test_size=20)
-  small+=(training.threads=1 training.max_updates=4 training.validate_every=4 training.max_tokens=512)
+  [[ "$*" == *architecture=* || "$*" == *space=* ]] || small+=(space=tiny)
+  small+=(data.split.valid_size=20 data.split.test_size=20 {sizes})
 fi
 exec {program} "$@" "${{small[@]}}"
 """
@@ -36,7 +37,8 @@ def world(tmp_path_factory):
     programs.mkdir()
     real = Path(sys.executable).parent
     for name, script in (("automoe", _SMALL), ("fairseq-train", _SHORT)):
-        (programs / name).write_text(script.format(program=real / name, corpus="tests/fixtures/corpus"))
+        sizes = " ".join(f"'{setting}'" for setting in TINY_SIZES if not setting.startswith("space="))
+        (programs / name).write_text(script.format(program=real / name, corpus="tests/fixtures/corpus", sizes=sizes))
         (programs / name).chmod(0o755)
     for name in ("tests", "search_spaces", "conf"):
         (folder / name).symlink_to(ROOT / name)

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from automoe.errors import RunError
 from automoe.files import PARTIAL
+from automoe.latency import TABLE_FILE
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.run_folder import REMOVED, RunFolder, list_runs, open_run
+from automoe.search import ARCHIVE
 from automoe.terminal import format_size, format_table
+from automoe.training.log import read_log
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -33,6 +36,8 @@ class Entry:
     """Last change, ISO 8601, local time."""
     bytes: int
     wall_seconds: float | None
+    done: str | None = None
+    """What an unfinished result holds already: "update 400", "12 measured"."""
     problem: str | None = None
 
 
@@ -62,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not entries and not problems:
         print(f"no results in {arguments.runs_dir}")
     elif entries:
-        header = ("run", "stage", "hash", "state", "in use", "changed", "size", "seconds")
+        header = ("run", "stage", "hash", "state", "in use", "changed", "size", "seconds", "done")
         print(format_table(header, [_row(entry) for entry in entries]))
     for problem in [entry.problem for entry in entries if entry.problem] + [item["problem"] for item in problems]:
         print(problem)
@@ -108,8 +113,21 @@ def _entry(run: RunFolder, stage: str, folder: Path) -> Entry:
         modified=modified.isoformat(timespec="seconds"),
         bytes=folder_size(folder),
         wall_seconds=seconds,
+        done=_done(folder) if state in ("running", "partial") else None,
         problem=problem,
     )
+
+
+def _done(folder: Path) -> str | None:
+    """How far the work in an unfinished folder has come, from the files that grow line by line."""
+    if records := read_log(folder):
+        return f"update {records[-1]['update']}"
+    for name, what in ((ARCHIVE, "evaluated"), (TABLE_FILE, "measured")):
+        path = folder / name
+        rows = path.read_bytes().count(b"\n") - 1 if path.exists() else 0  # the first line is a header
+        if rows > 0:
+            return f"{rows} {what}"
+    return None
 
 
 def _row(entry: Entry) -> list[Any]:
@@ -122,4 +140,5 @@ def _row(entry: Entry) -> list[Any]:
         datetime.fromisoformat(entry.modified).strftime("%Y-%m-%d %H:%M"),
         format_size(entry.bytes),
         None if entry.wall_seconds is None else f"{entry.wall_seconds:.1f}",
+        entry.done,
     ]

@@ -14,7 +14,7 @@ Initial = Literal["inherited", "random"]
 class DistillConfig:
     """Word-level distillation (Kim & Rush 2016, section 3.1)."""
 
-    share: float = 0.5
+    share: float = 0.2
     """Weight of the teacher's distribution in the loss; the reference has the rest."""
     temperature: float = 1.0
     """Divides the scores of both; above 1 the teacher teaches more of what it thinks unlikely."""

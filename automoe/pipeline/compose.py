@@ -62,6 +62,7 @@ def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callabl
 
     _check_flags(arguments)
     _check_overrides(arguments)
+    arguments = _with_whole_values(arguments)
     decorated = hydra.main(version_base="1.3", config_path=str(resource_folder("conf")), config_name="config")(task)
     try:
         with _hydra_called_as(command, arguments), _schema_stored(schema_of(cast(type, kind))):
@@ -106,6 +107,12 @@ def _check_overrides(arguments: Sequence[str]) -> None:
         if group.is_dir() and re.fullmatch(r"[-+]?[0-9.]+|true|false", value.lower()):
             options = sorted(path.stem for path in group.glob("*.yaml"))
             raise ConfigError(key, value, "there is no such file", allowed=", ".join(options))
+
+
+def _with_whole_values(arguments: Sequence[str]) -> list[str]:
+    """A list or mapping given for `budget` stands for all of it; Hydra alone would mix it with the default."""
+    whole = [argument for argument in arguments if re.match(r"budget=\s*[\[{]", argument)]
+    return [part for each in arguments for part in (("budget=null", each) if each in whole else (each,))]
 
 
 @contextmanager

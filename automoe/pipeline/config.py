@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from automoe.data.config import DataConfig
 from automoe.decoding import SearchConfig
+from automoe.distill.config import DistillConfig
 from automoe.errors import ConfigError
+from automoe.latency.config import ProfileConfig
 from automoe.pipeline.run_folder import check_run_name
+from automoe.predictor.config import PredictorConfig
+from automoe.search.budget import parse_budget
+from automoe.search.config import EvolutionConfig, SelectConfig
+from automoe.supernet.config import SupernetConfig
 from automoe.training.config import TrainingConfig
 
 
@@ -56,6 +63,39 @@ class DecodingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SupernetSection(SupernetConfig):
+    """How the supernet is trained, or where a trained one is."""
+
+    weights: str | None = field(default=None, metadata={"hashed": False})
+    """Folder of a supernet that was trained before (`model.json`, `model.safetensors`), instead of a training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSection(EvolutionConfig):
+    """Which sub-transformers are evaluated, and on what."""
+
+    sentences: int = 400
+    """Validation sentences on which losses are computed, evenly spread over the lengths; all if there are fewer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sentences < 1:
+            raise ConfigError("search.sentences", self.sentences, allowed=">= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillSection(DistillConfig):
+    """What the chosen sub-transformer learns from, and for how long."""
+
+    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(warmup_updates=50, validate_every=200))
+    """As the section `training` for the supernet."""
+
+
+def _default_budget() -> dict[str, Any]:
+    return {"latency_ms": {"max_ratio": 0.6}}
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """The whole configuration; `conf/` says every key with a comment."""
 
@@ -65,11 +105,21 @@ class RunConfig:
     """Folder of all runs, relative to the current directory."""
     seed: int = 1
     """Seed of everything random."""
-    architecture: str = "quickstart"
-    """Name of a shipped architecture, or the path of a YAML file that holds one."""
+    space: str = "quickstart"
+    """Name of a shipped search space, or the path of a YAML file that holds one."""
+    architecture: str | None = None
+    """Trains this one architecture instead of searching the space: a shipped one by name, or the path of a file."""
+    budget: Any = field(default_factory=_default_budget)
+    """What the model may cost; see `automoe.search.budget`. A limit of null is no limit."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    supernet: SupernetSection = field(default_factory=SupernetSection)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
+    search: SearchSection = field(default_factory=SearchSection)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    distill: DistillSection = field(default_factory=DistillSection)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
     def __post_init__(self) -> None:
@@ -78,3 +128,6 @@ class RunConfig:
             raise ConfigError("runs_dir", self.runs_dir, "is empty", allowed="a folder, . for the current one")
         if not 0 <= self.seed < 2**31:
             raise ConfigError("seed", self.seed, allowed="0 <= seed < 2**31")
+        if isinstance(self.budget, dict):
+            object.__setattr__(self, "budget", {k: limit for k, limit in self.budget.items() if limit is not None})
+        parse_budget(self.budget)  # refuses what it does not take

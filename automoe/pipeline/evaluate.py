@@ -1,99 +1,137 @@
-"""Stage `evaluate`: translates the test set with the bundle, as a user would, and scores it.
+"""Stage `evaluate`: translates the test set with the bundle, as a user would, scores it, and measures it once more.
 
-It holds `hypotheses.txt` (one a line) and `scores.json`: BLEU and chrF with signatures, those of copying the
-source, placeholders lost and invented, and how many test tokens each expert processed.
+It holds `scores.json` (quality with signatures, costs, expert loads and latency of each system, and whether the
+bundle keeps its budget) and `hypotheses.*.txt`, one translation a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-
-from automoe.data import IdArray, PreparedData
-from automoe.decoding import Int64Array
-from automoe.decoding.placeholders import count_placeholder_errors
-from automoe.decoding.symbols import PAD
-from automoe.evaluation import bleu, bleu_tokenizer, chrf
-from automoe.files import write_atomically, write_json
-from automoe.nn.expert_loads import expert_loads
+from automoe.bundle import read_bundle
+from automoe.data import PreparedData
+from automoe.files import write_json
+from automoe.latency import TABLE_FILE, ProfileConfig, read_table
+from automoe.nn import Transformer
 from automoe.pipeline.config import DecodingConfig, RunConfig
 from automoe.pipeline.export import BUNDLE
+from automoe.pipeline.files import INHERITED, SCORES, SELECTION
+from automoe.pipeline.measuring import Bench
+from automoe.pipeline.select import bounds_of_median
+from automoe.pipeline.shipping import ship
+from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
-from automoe.progress import Progress
-from automoe.runtime import load
+from automoe.pipeline.systems import TestSet
+from automoe.runtime.backend import find_backend
+from automoe.search import LATENCY, in_budget_units
+from automoe.space import Architecture
 
-SCORES, HYPOTHESES = "scores.json", "hypotheses.txt"
-_BATCH_TOKENS = 4096
+MODEL, INHERITS, LARGEST, COPY = "model", "inherited", "largest", "copy_the_source"
+"""The systems: the bundle; its architecture with the supernet's weights; the largest sub-transformer; no model."""
+_SCRATCH = "systems.partial"
 
 
-def _part(config: RunConfig) -> DecodingConfig:
+@dataclass(frozen=True, kw_only=True)
+class EvaluatePart:
+    """What the evaluation depends on beside the bundle and what it is compared with."""
+
+    decoding: DecodingConfig
+    space: SpacePart
+    profile: ProfileConfig
+
+
+def hypotheses_file(system: str) -> str:
+    """Name of the file with a system's translations."""
+    return f"hypotheses.{system}.txt"
+
+
+def _part(config: RunConfig) -> EvaluatePart:
+    return EvaluatePart(decoding=config.decoding, space=searched_part(config), profile=config.profile)
+
+
+def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
+    prepared = PreparedData.open(inputs["data"])
+    test = TestSet(prepared, part.decoding.batch_size)
+    bundle, supernet = inputs["export"] / BUNDLE, trained_model(inputs["supernet"])
+    models = {
+        MODEL: trained_model(inputs["distill"]),
+        INHERITS: trained_model(inputs["distill"] / INHERITED),
+        LARGEST: supernet,
+    }
+    systems: dict[str, dict[str, Any]] = {}
+    for name, model in models.items():
+        folder = bundle if name == MODEL else out / _SCRATCH
+        if name != MODEL:
+            ship(model, folder, prepared, part.decoding, {})
+        systems[name] = test.score_bundle(name, folder, model, out / hypotheses_file(name))
+    shutil.rmtree(out / _SCRATCH)
+    systems[COPY] = test.scores(test.sources)
+    for name, latency in _latencies(part, inputs, supernet, models[MODEL].maximum, out).items():
+        systems[name]["latency"] = latency
+    selection = json.loads((inputs["select"] / SELECTION).read_bytes())
+    budget = [_kept(limit, systems[MODEL]) for limit in selection["budget"]]
+    write_json(out / SCORES, {"sentences": len(test), "systems": systems, "budget": budget})
+
+
+def _latencies(
+    part: EvaluatePart, inputs: Inputs, supernet: Transformer, chosen: Architecture, out: Path
+) -> dict[str, dict[str, float]]:
+    """Latency of each system in one session, comparable with the measured table of the search."""
+    prepared = PreparedData.open(inputs["data"])
+    bench = Bench(supernet, prepared, part.space.space, part.profile, out)
+    baseline_ms = read_table(inputs["profile"] / TABLE_FILE).header.reference_baseline_ms
+
+    shipped = find_backend(part.profile.backend)(read_bundle(inputs["export"] / BUNDLE), threads=part.profile.threads)
+    profiler = bench.profiler(baseline_ms)
+    rows = {
+        MODEL: profiler.measure(chosen, stepper=shipped),
+        INHERITS: profiler.measure(chosen),
+        LARGEST: profiler.measure(supernet.maximum),
+    }
+    return {
+        name: dict(zip(("ms", "low_ms", "high_ms"), bounds_of_median(row), strict=True)) for name, row in rows.items()
+    }
+
+
+def _kept(limit: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+    """What the bundle takes of one limit, and whether it keeps it."""
+    cost = limit["cost"]
+    value = model["latency"]["ms"] if cost == LATENCY else in_budget_units(model["costs"])[cost]
+    return {
+        "cost": cost,
+        "max": limit["max"],
+        "max_ratio": limit["max_ratio"],
+        "value": value,
+        "kept": value <= limit["max"],
+    }
+
+
+def _part_of_one(config: RunConfig) -> DecodingConfig:
     return config.decoding
 
 
-def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
-    prepared = PreparedData.open(inputs["data"])
-    sources, references = prepared.text("test", "src"), prepared.text("test", "tgt")
-    translator = load(inputs["export"] / BUNDLE)
-    with Progress("translating the test set", total=len(sources), unit="sentence") as progress:
-        hypotheses = translator.translate(sources, batch_size=config.batch_size, on_progress=progress.advance)
-    write_atomically(out / HYPOTHESES, "".join(line + "\n" for line in hypotheses))
-    tokenize = bleu_tokenizer(prepared.target_lang)
-    loads = expert_loads(trained_model(inputs["supernet"]), _batches(prepared))
-    write_json(
-        out / SCORES,
-        {
-            "sentences": len(sources),
-            "model": _scores(hypotheses, references, tokenize),
-            "copy_the_source": _scores(sources, references, tokenize),
-            "placeholders": _placeholders(prepared, sources, hypotheses),
-            "expert_loads": {f"{side} {layer}": counts for (side, layer), counts in loads.items()},
-        },
-    )
+def _run_one(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
+    test = TestSet(PreparedData.open(inputs["data"]), config.batch_size)
+    model = trained_model(inputs["supernet"])
+    scored = test.score_bundle(MODEL, inputs["export"] / BUNDLE, model, out / hypotheses_file(MODEL))
+    systems = {MODEL: scored, COPY: test.scores(test.sources)}
+    write_json(out / SCORES, {"sentences": len(test), "systems": systems, "budget": []})
 
 
-def _scores(hypotheses: list[str], references: list[str], tokenize: str) -> dict[str, Any]:
-    scores = (bleu(hypotheses, references, tokenize=tokenize), chrf(hypotheses, references))
-    return {score.name: {"value": score.value, "signature": score.signature} for score in scores}
-
-
-def _placeholders(prepared: PreparedData, sources: list[str], hypotheses: list[str]) -> dict[str, int] | None:
-    pattern = prepared.summary.placeholder_pattern
-    if pattern is None:
-        return None
-    errors = count_placeholder_errors(sources, hypotheses, pattern)
-    return {"expected": errors.expected, "lost": errors.lost, "invented": errors.invented}
-
-
-def _batches(prepared: PreparedData) -> Iterator[tuple[Tensor, Tensor]]:
-    """The test set as padded batches of sources and of targets shifted right; sentences of like length together."""
-    sources, targets = prepared.ids("test", "src"), prepared.ids("test", "tgt")
-    for rows in _rows(np.maximum(sources.lengths, targets.lengths)):
-        yield _padded(sources, rows), _padded(targets, rows, shifted=True)
-
-
-def _rows(lengths: Int64Array) -> Iterator[list[int]]:
-    """Sentences from the shortest to the longest, as many at once as `_BATCH_TOKENS` allow."""
-    rows: list[int] = []
-    for row in np.argsort(lengths, kind="stable").tolist():
-        if rows and (len(rows) + 1) * lengths[row] > _BATCH_TOKENS:
-            yield rows
-            rows = []
-        rows.append(row)
-    yield rows
-
-
-def _padded(ids: IdArray, rows: list[int], *, shifted: bool = False) -> Tensor:
-    sentences = [torch.from_numpy(ids[row]) for row in rows]
-    if shifted:  # the end symbol moves to the front
-        sentences = [sentence.roll(1) for sentence in sentences]
-    return pad_sequence(sentences, batch_first=True, padding_value=PAD)
-
-
-EVALUATE = Stage(name="evaluate", run=_run, part=_part, needs=("data", "supernet", "export"), seeded=False)
+EVALUATE = Stage(
+    name="evaluate",
+    run=_run,
+    part=_part,
+    needs=("data", "supernet", "profile", "select", "distill", "export"),
+    seeded=False,
+)
+EVALUATE_ONE = Stage(
+    name="evaluate", run=_run_one, part=_part_of_one, needs=("data", "supernet", "export"), seeded=False
+)
+"""The same for a run of one architecture: there is neither a budget nor anything to compare with."""

@@ -1,4 +1,4 @@
-"""Stage `export`: the trained model becomes a bundle, in the folder `bundle`."""
+"""Stage `export`: the finished model becomes a bundle, in the folder `bundle`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from automoe.data import PreparedData
-from automoe.export import export_bundle
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import DecodingConfig, RunConfig
+from automoe.pipeline.shipping import ship
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 
@@ -22,24 +22,18 @@ def _part(config: RunConfig) -> DecodingConfig:
 
 def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     prepared = PreparedData.open(inputs["data"])
-    transformer = trained_model(inputs["supernet"])
-    trained = json.loads((inputs["supernet"] / SIZES).read_bytes())
-    export_bundle(
-        transformer,
-        out / BUNDLE,
-        segmenter_model=prepared.segmenter.model,
-        placeholder_pattern=prepared.summary.placeholder_pattern,
-        source_language=prepared.source_lang,
-        target_language=prepared.target_lang,
-        max_source_tokens=config.max_source_tokens,
-        decoding=config.search().to_dict(),
-        info={
-            "corpus": prepared.summary.corpus,
-            "corpus_fingerprint": prepared.summary.fingerprint,
-            "training_updates": trained["update"],
-            "validation_nll": round(trained["valid_nll"], 4),
-        },
-    )
+    model = inputs.folders.get("distill", inputs.folders.get("supernet"))
+    assert model is not None, "the stage needs one of the two"
+    trained = json.loads((model / SIZES).read_bytes())
+    info = {
+        "corpus": prepared.summary.corpus,
+        "corpus_fingerprint": prepared.summary.fingerprint,
+        "training_updates": trained["update"],
+        "validation_nll": round(trained["valid_nll"], 4),
+    }
+    ship(trained_model(model), out / BUNDLE, prepared, config, info)
 
 
-EXPORT = Stage(name="export", run=_run, part=_part, needs=("data", "supernet"), seeded=False)
+EXPORT = Stage(name="export", run=_run, part=_part, needs=("data", "distill"), seeded=False)
+EXPORT_ONE = Stage(name="export", run=_run, part=_part, needs=("data", "supernet"), seeded=False)
+"""The same for a run of one architecture, whose training is all there is."""

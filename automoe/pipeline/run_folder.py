@@ -28,6 +28,11 @@ from automoe.version import __version__
 
 REMOVED = ".removed"
 """Suffix of a result that `automoe clean` is removing."""
+FLOW = (
+    *("data", "supernet", "profile", "predictor", "search", "select"),
+    *("distill", "export", "evaluate", "report"),
+)
+"""The stages in the order in which `automoe run` makes them: how lists of results are sorted."""
 _MARKER = "run.json"
 _LOCK = ".lock"
 _CURRENT = "current"
@@ -114,7 +119,11 @@ class RunFolder:
 
     def folders(self) -> dict[str, list[Path]]:
         """Every result by stage: finished, partial, or being removed (the suffix tells), oldest first."""
-        stages = sorted(path for path in self.path.iterdir() if path.is_dir() and not path.is_symlink())
+        place = {name: index for index, name in enumerate(FLOW)}
+        stages = sorted(
+            (path for path in self.path.iterdir() if path.is_dir() and not path.is_symlink()),
+            key=lambda path: (place.get(path.name, len(FLOW)), path.name),
+        )
         return {
             stage.name: sorted(
                 (path for path in stage.iterdir() if path.is_dir() and not path.is_symlink()),

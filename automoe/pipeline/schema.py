@@ -79,7 +79,8 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     except AutoMoEError as error:  # a section does not know where in the configuration it stands
         if error.key is None or error.key.startswith(prefix):
             raise
-        error.key = prefix + error.key
+        section = prefix.rstrip(".").rpartition(".")[2] + "."  # a class may name the section that it is made for
+        error.key = prefix + error.key.removeprefix(section)
         error.args = (str(error),)
         raise
 

@@ -31,8 +31,12 @@ class OpenStepper(Protocol):
         """
 
 
-def find_backend(name: str) -> OpenStepper:
+def find_backend(name: str, key: str = "backend") -> OpenStepper:
     """Finds a backend by name; imports it and nothing of the others.
+
+    Args:
+        name: its name.
+        key: where the user gave it, for the message.
 
     Raises:
         ConfigError: there is no backend of this name.
@@ -41,7 +45,7 @@ def find_backend(name: str) -> OpenStepper:
     modules = _backend_modules()
     if name not in modules:
         raise ConfigError(
-            "backend", name, "there is no such backend", allowed=", ".join(modules), hint=did_you_mean(name, modules)
+            key, name, "there is no such backend", allowed=", ".join(modules), hint=did_you_mean(name, modules)
         )
     try:
         module = importlib.import_module(modules[name])

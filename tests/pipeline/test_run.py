@@ -13,22 +13,48 @@ from automoe.data import PreparedData
 from automoe.decoding import SearchConfig, search
 from automoe.nn import TorchStepper
 from automoe.nn.model_folder import read_model
+from automoe.pipeline.run import SEARCH_STAGES
+from automoe.pipeline.select import chosen_architecture
 from automoe.runtime import load
+from automoe.space import Architecture, find_architecture, read_architecture
+from automoe.supernet import supernet_placement
 
 PROGRAM = str(Path(sys.executable).with_name("automoe"))
 KILLER = Path(__file__).parent / "killer"
 
 # One after the other, in one run folder: the file event before which the run is killed (see killer/sitecustomize.py).
 MOMENTS = {
+    "data: the segmenter is not written": "write 1 data/.*/segmenter.model",
     "data: half of the ids are written": "write 1 data/.*/ids/valid.src.npy",
     "data: all is written": "rename 1 data/[0-9a-f]+.partial$",
-    "training: before the first checkpoint": "write 1 training.jsonl$",
-    "training: a checkpoint is written, but not in its place": "rename 1 checkpoint_00000010.pt.partial$",
-    "training: ten updates after a checkpoint": "write 2 training.jsonl$",
-    "training: the last checkpoint is there, the model is not": "rename 1 model.json.partial$",
-    "export: half of the bundle is written": "write 1 bundle.partial/segmenter.model",
-    "export: the bundle is written, but not in its place": "rename 1 bundle.partial$",
-    "evaluation: all is written": "rename 1 evaluate/[0-9a-f]+.partial$",
+    "supernet: before the first checkpoint": "write 1 supernet/.*/training.jsonl$",
+    "supernet: a checkpoint is written, but not in its place": "rename 1 supernet/.*checkpoint_00000010.pt.partial$",
+    "supernet: ten updates after a checkpoint": "write 2 supernet/.*/training.jsonl$",
+    "supernet: the last checkpoint is there, the model is not": "rename 1 supernet/.*model.json.partial$",
+    "profile: the table is not written": "write 1 profile/.*/table.jsonl",
+    "profile: the table is written, but not in its place": "rename 1 profile/.*/table.jsonl.partial$",
+    "profile: all is written": "rename 1 profile/[0-9a-f]+.partial$",
+    "predictor: nothing is written": "write 1 predictor/.*/predictor.json",
+    "predictor: the bounds are not written": "write 1 predictor/.*/bounds.json",
+    "predictor: all is written": "rename 1 predictor/[0-9a-f]+.partial$",
+    "search: in the first generation": "write 4 search/.*/archive.jsonl$",
+    "search: in a later generation": "write 9 search/.*/archive.jsonl$",
+    "search: all is written": "rename 1 search/[0-9a-f]+.partial$",
+    "select: the search goes on below the budget": "write 2 select/.*/archive.jsonl$",
+    "select: the choice is not written": "write 1 select/.*/selection.json",
+    "select: all is written": "rename 1 select/[0-9a-f]+.partial$",
+    "distill: the inherited weights are half written": "rename 1 distill/.*/inherited/model.json.partial$",
+    "distill: before the first checkpoint": "write 1 distill/.*/training.jsonl$",
+    "distill: ten updates after a checkpoint": "write 2 distill/.*/training.jsonl$",
+    "export: half of the bundle is written": "write 1 export/.*/bundle.partial/segmenter.model",
+    "export: the bundle is written, but not in its place": "rename 1 export/.*/bundle.partial$",
+    "export: all is written": "rename 1 export/[0-9a-f]+.partial$",
+    "evaluate: the largest is not translated": "write 1 evaluate/.*/hypotheses.largest.txt",
+    "evaluate: the scores are not written": "write 1 evaluate/.*/scores.json",
+    "evaluate: all is written": "rename 1 evaluate/[0-9a-f]+.partial$",
+    "report: the page is not written": "write 1 report/.*/report.html",
+    "report: the page is written, but not in its place": "rename 1 report/.*/report.html.partial$",
+    "report: all is written": "rename 1 report/[0-9a-f]+.partial$",
 }
 
 
@@ -45,30 +71,53 @@ def results(run_dir: Path) -> dict[str, bytes]:
         "data/current/data.json",
         "supernet/current/model.safetensors",
         "supernet/current/training.jsonl",
+        "profile/current/table.jsonl",
+        "predictor/current/predictor.json",
+        "predictor/current/bounds.json",
+        "search/current/archive.jsonl",
+        "select/current/archive.jsonl",
+        "select/current/selection.json",
+        "distill/current/model.safetensors",
+        "distill/current/training.jsonl",
         "export/current/bundle/model.safetensors",
         "export/current/bundle/bundle.json",
-        "evaluate/current/scores.json",
-        "evaluate/current/hypotheses.txt",
+        *(f"evaluate/current/hypotheses.{system}.txt" for system in ("model", "inherited", "largest")),
     )
-    return {name: (run_dir / name).read_bytes() for name in names}
+    return {name: (run_dir / name).read_bytes() for name in names} | {"scores": timeless_scores(run_dir)}
 
 
-def test_killed_at_any_moment_then_again_gives_the_same_bits(tiny_run, tmp_path):
+def timeless_scores(run_dir: Path) -> bytes:
+    """The scores without what was measured on this machine."""
+    scores = json.loads((run_dir / "evaluate/current/scores.json").read_bytes())
+    del scores["budget"]
+    for scored in scores["systems"].values():
+        scored.pop("latency", None)
+    return json.dumps(scores).encode()
+
+
+def test_killed_three_times_in_each_stage_then_again_gives_the_same_bits(tiny_run, tmp_path):
     command, folder = tiny_run.command("run", runs_dir=tmp_path), tmp_path / tiny_run.run_dir.name
-    first_checkpoint = None
+    checkpoints = {}
     for name, event in MOMENTS.items():
         env = tiny_run.env | {"KILL_AT": event, "PYTHONPATH": str(KILLER)}
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == -signal.SIGKILL, f"{name}: {done.stderr}"
-        assert not (folder / "evaluate" / "current").exists()
-        if name.startswith("training: ten updates"):
-            (first_checkpoint,) = folder.glob("supernet/*.partial/checkpoints/checkpoint_00000010.pt")
-            written = first_checkpoint.stat().st_mtime_ns
+        assert not (folder / "report" / "current").exists()
+        stage, _, moment = name.partition(": ")
+        if moment == "ten updates after a checkpoint":
+            (checkpoint,) = folder.glob(f"{stage}/*.partial/checkpoints/checkpoint_00000010.pt")
+            checkpoints[stage] = checkpoint.stat().st_mtime_ns
     finish(command, tiny_run)
     assert results(folder) == results(tiny_run.run_dir)
-    # The training went on from its first checkpoint: starting anew would have given the same bits.
-    kept = folder / "supernet" / "current" / "checkpoints" / first_checkpoint.name
-    assert kept.stat().st_mtime_ns == written
+    # The trainings went on from their first checkpoint: starting anew would have given the same bits.
+    for stage, written in checkpoints.items():
+        kept = folder / stage / "current" / "checkpoints" / "checkpoint_00000010.pt"
+        assert kept.stat().st_mtime_ns == written
+
+
+def test_every_stage_is_killed_at_three_moments_at_least():
+    stages = [name.partition(":")[0] for name in MOMENTS]
+    assert all(stages.count(stage.name) >= 3 for stage in SEARCH_STAGES)
 
 
 def test_second_run_makes_nothing_anew(tiny_run):
@@ -77,18 +126,24 @@ def test_second_run_makes_nothing_anew(tiny_run):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_changed_decoding_redoes_export_and_evaluation_only_and_loses_nothing(tiny_run, tmp_path):
+def made_by(run_dir: Path) -> dict[str, set[str]]:
+    return {stage.name: {path.name for path in (run_dir / stage.name).iterdir()} for stage in SEARCH_STAGES}
+
+
+@pytest.mark.parametrize(
+    ("override", "redone"),
+    [
+        ("budget.latency_ms=1000", ("select", "distill", "export", "evaluate", "report")),
+        ("decoding.beam=1", ("export", "evaluate", "report")),
+    ],
+)
+def test_a_changed_setting_redoes_only_what_depends_on_it_and_loses_nothing(tiny_run, tmp_path, override, redone):
     folder = tmp_path / tiny_run.run_dir.name
     shutil.copytree(tiny_run.run_dir, folder, symlinks=True)
-
-    def made() -> dict[str, set[str]]:
-        stages = ("data", "supernet", "export", "evaluate")
-        return {stage: {path.name for path in (folder / stage).iterdir()} for stage in stages}
-
-    before = made()
-    finish(tiny_run.command("run", "decoding.beam=1", runs_dir=tmp_path), tiny_run)
-    new = {stage: len(names - before[stage]) for stage, names in made().items()}
-    assert new == {"data": 0, "supernet": 0, "export": 1, "evaluate": 1}
+    before = made_by(folder)
+    finish(tiny_run.command("run", override, runs_dir=tmp_path), tiny_run)
+    new = {stage: len(names - before[stage]) for stage, names in made_by(folder).items()}
+    assert new == {stage: int(stage in redone) for stage in new}
     finish(tiny_run.command("run", runs_dir=tmp_path), tiny_run)  # back to the first
     assert results(folder) == results(tiny_run.run_dir)
 
@@ -96,39 +151,80 @@ def test_changed_decoding_redoes_export_and_evaluation_only_and_loses_nothing(ti
 def test_translate_gives_what_the_evaluation_saw(tiny_run, tmp_path):
     (tmp_path / "test.en").write_bytes((tiny_run.run_dir / "data/current/text/test.src").read_bytes())
     printed = finish([PROGRAM, "translate", tiny_run.bundle, tmp_path / "test.en"], tiny_run)
-    assert printed == (tiny_run.run_dir / "evaluate/current/hypotheses.txt").read_text()
+    assert printed == (tiny_run.run_dir / "evaluate/current/hypotheses.model.txt").read_text()
 
 
 def test_bundle_translates_token_for_token_as_the_trained_weights_do(tiny_run):
     prepared = PreparedData.open(tiny_run.run_dir / "data" / "current")
-    trained = TorchStepper(read_model(tiny_run.run_dir / "supernet" / "current"))
+    trained = TorchStepper(read_model(tiny_run.run_dir / "distill" / "current"))
     translations = load(tiny_run.bundle).translate_nbest(prepared.text("test", "src"), batch_size=1)
     for source, found in zip(prepared.ids("test", "src"), translations, strict=True):
         expected = search(trained, [source], SearchConfig())[0]
         assert [hypothesis.tokens.tolist() for hypothesis in expected] == [list(t.tokens) for t in found]
 
 
+def test_inherited_weights_translate_as_the_slice_of_the_supernet_does(tiny_run):
+    prepared = PreparedData.open(tiny_run.run_dir / "data" / "current")
+    arch = chosen_architecture(tiny_run.run_dir / "select" / "current")
+    supernet = read_model(tiny_run.run_dir / "supernet" / "current")
+    sliced = TorchStepper(supernet, arch, supernet_placement(arch))
+    extracted = TorchStepper(read_model(tiny_run.run_dir / "distill" / "current" / "inherited"))
+    for source in prepared.ids("test", "src"):
+        expected, found = (search(stepper, [source], SearchConfig())[0] for stepper in (sliced, extracted))
+        assert [h.tokens.tolist() for h in found] == [h.tokens.tolist() for h in expected]
+
+
 def test_scores_have_signatures_and_loads_of_every_expert(tiny_run):
     scores = json.loads((tiny_run.run_dir / "evaluate/current/scores.json").read_text())
-    for system in ("model", "copy_the_source"):
-        assert all("version:" in scores[system][metric]["signature"] for metric in ("BLEU", "chrF"))
+    for scored in scores["systems"].values():
+        assert all("version:" in scored[metric]["signature"] for metric in ("BLEU", "chrF"))
     sizes = json.loads((tiny_run.bundle / "bundle.json").read_text())["architecture"]
     for side in ("encoder", "decoder"):
         for index, layer in enumerate(sizes[side]["layers"]):
             if len(layer["expert_widths"]) > 1:
-                assert len(scores["expert_loads"][f"{side} {index}"]) == len(layer["expert_widths"])
+                loads = scores["systems"]["model"]["expert_loads"][f"{side} {index}"]
+                assert len(loads) == len(layer["expert_widths"])
 
 
-def test_architecture_of_the_tiny_run_has_unequal_experts_on_both_sides(tiny_run):
-    sizes = json.loads((tiny_run.bundle / "bundle.json").read_text())["architecture"]
-    for side in ("encoder", "decoder"):
-        assert any(len(set(layer["expert_widths"])) > 1 for layer in sizes[side]["layers"])
+def test_largest_model_of_the_tiny_space_has_experts_on_both_sides(tiny_run):
+    scores = json.loads((tiny_run.run_dir / "evaluate/current/scores.json").read_text())
+    layers = scores["systems"]["largest"]["expert_loads"]
+    assert {name.split()[0] for name in layers} == {"encoder", "decoder"}
 
 
-def test_bundle_weights_are_no_larger_than_the_parameters_and_five_percent(tiny_run):
+def test_bundle_holds_the_parameters_of_its_architecture_and_no_others(tiny_run):
     costs = json.loads((tiny_run.bundle / "bundle.json").read_text())["info"]["costs"]
-    names_and_offsets = 110 * 60  # of a model as tiny as this one they are a fifth
-    assert (tiny_run.bundle / "model.safetensors").stat().st_size <= costs["memory_bytes"] * 1.05 + names_and_offsets
+    content = (tiny_run.bundle / "model.safetensors").read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")  # names and offsets
+    assert len(content) - header == costs["memory_bytes"]
+
+
+def test_chosen_model_keeps_the_budget_by_what_the_archive_knows(tiny_run):
+    selection = json.loads((tiny_run.run_dir / "select/current/selection.json").read_bytes())
+    (limit,) = selection["budget"]
+    assert selection["costs"]["latency_ms"][2] <= limit["max"]
+
+
+def test_run_of_one_architecture_trains_exports_and_scores_it(tiny_run, tmp_path):
+    printed = finish(tiny_run.command("run", "architecture=tiny", "--json", runs_dir=tmp_path), tiny_run)
+    made = json.loads(printed)
+    assert set(made["systems"]) == {"model", "copy_the_source"}
+    bundle = json.loads((Path(made["bundle"]) / "bundle.json").read_text())
+    assert Architecture.from_dict(bundle["architecture"]) == read_architecture(find_architecture("tiny"))
+    assert {path.name for path in (tmp_path / "tiny").iterdir() if path.is_dir()} == {
+        "data",
+        "supernet",
+        "export",
+        "evaluate",
+    }
+
+
+def test_supernet_that_was_trained_elsewhere_is_taken_over_bit_for_bit(tiny_run, tmp_path):
+    trained = tiny_run.run_dir / "supernet" / "current"
+    finish(tiny_run.command("supernet", f"supernet.weights={trained}", runs_dir=tmp_path), tiny_run)
+    taken = tmp_path / "tiny" / "supernet" / "current"
+    assert (taken / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert not (taken / "checkpoints").exists()
 
 
 @pytest.mark.slow
@@ -145,5 +241,5 @@ def test_wheel_alone_translates_token_for_token(tiny_run, tmp_path):
     sources = tiny_run.run_dir / "data/current/text/test.src"
     command = [tmp_path / "venv" / "bin" / "automoe", "translate", tiny_run.bundle, sources]
     printed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert printed == (tiny_run.run_dir / "evaluate/current/hypotheses.txt").read_text()
+    assert printed == (tiny_run.run_dir / "evaluate/current/hypotheses.model.txt").read_text()
     assert subprocess.run([python, "-c", "import fairseq"], cwd=tmp_path, capture_output=True).returncode != 0

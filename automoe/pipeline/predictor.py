@@ -1,0 +1,96 @@
+"""Stage `predictor`: learns latency from the measured table, and finds the least that the space can cost.
+
+It holds `predictor.json`; `fit.json`, how well it predicts what it has not seen, beside the lookup by decoder depth;
+and `bounds.json`, from which an impossible budget is refused at once.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automoe.data import PreparedData
+from automoe.files import write_json
+from automoe.latency import TABLE_FILE, MeasuredTable, read_table
+from automoe.pipeline.config import RunConfig
+from automoe.pipeline.costing import CostModel
+from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE
+from automoe.pipeline.spaces import SpacePart, searched_part
+from automoe.pipeline.stage import Inputs, Stage
+from automoe.predictor import CalibratedPredictor, PredictorConfig, fit_report, make_predictor
+from automoe.predictor.regressor import find_regressor
+from automoe.search import LATENCY, Estimate, space_begins
+from automoe.space import Architecture
+
+BASELINE = "depth_lookup"
+"""Every predictor is reported beside it: the mean latency of the same decoder depth."""
+_SAMPLES = 2000
+"""Architectures among which the cheapest are looked for, beside the smallest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorPart:
+    """What the predictor depends on beside the measured table."""
+
+    space: SpacePart
+    pre_norm: bool
+    predictor: PredictorConfig
+
+
+def _part(config: RunConfig) -> PredictorPart:
+    find_regressor(config.predictor.kind)  # a wrong name shall not wait for the training
+    return PredictorPart(space=searched_part(config), pre_norm=config.model.pre_norm, predictor=config.predictor)
+
+
+def _run(part: PredictorPart, inputs: Inputs, out: Path) -> None:
+    table, config = read_table(inputs["profile"] / TABLE_FILE), part.predictor
+
+    def make(kind: str) -> CalibratedPredictor:
+        return make_predictor(kind, config.coverage, folds=config.folds, seed=inputs.seed)
+
+    archs, values_N = table.architectures, table.latency_ms_N
+    reports = {
+        kind: fit_report(lambda kind=kind: make(kind), archs, values_N, config.folds, inputs.seed).to_dict()  # type: ignore[misc]
+        for kind in dict.fromkeys((config.kind, BASELINE))
+    }
+    predictor = make(config.kind)
+    predictor.fit(archs, values_N)
+    vocab_size = PreparedData.open(inputs["data"]).summary.vocab_size
+    model = CostModel(part.space.space, predictor, vocab_size=vocab_size, pre_norm=part.pre_norm)
+    write_json(out / PREDICTOR_FILE, predictor.to_dict())
+    write_json(out / FIT, {"kind": config.kind, "reports": reports})
+    write_json(out / BOUNDS, _bounds(model, table, inputs.seed))
+
+
+def _bounds(model: CostModel, table: MeasuredTable, seed: int) -> dict[str, Any]:
+    """The cheapest of each cost among many architectures of the space, and the costs of the largest."""
+    space = model.codec.space
+    rng = np.random.default_rng([seed, zlib.crc32(b"bounds"), 0])
+    drawn = [model.codec.decode(genome_G) for genome_G in model.codec.sample(_SAMPLES, rng)]
+    archs = list(dict.fromkeys([space.smallest(), *drawn]))
+    minima: dict[str, Estimate] = {}
+    for cost, prediction in model(archs).items():
+        least = int(np.argmin(prediction.mean_N))
+        bounds = (prediction.mean_N[least], prediction.lower_N[least], prediction.upper_N[least])
+        minima[cost] = Estimate(*map(float, bounds))
+    fastest = min(table.rows, key=lambda row: row.latency_ms)
+    if fastest.latency_ms < minima[LATENCY].lower:  # what was measured is no less true
+        minima[LATENCY] = Estimate(fastest.latency_ms, fastest.low_ms, fastest.high_ms)
+    return {
+        "minima": {cost: list(estimate) for cost, estimate in minima.items()},
+        "largest": model.exact(space.largest()) | {LATENCY: latency_of_largest(space.largest(), table, model)},
+        "begins": space_begins(space),
+    }
+
+
+def latency_of_largest(largest: Architecture, table: MeasuredTable, model: CostModel) -> float:
+    """Measured, since `profile` begins with it; predicted where a recorded table lacks it. Milliseconds."""
+    measured = [row.latency_ms for row in table.rows if row.digest == largest.digest]
+    return measured[0] if measured else float(model([largest])[LATENCY].mean_N[0])
+
+
+PREDICTOR = Stage(name="predictor", run=_run, part=_part, needs=("data", "profile"))

@@ -1,0 +1,240 @@
+"""Stage `report`: one self-contained page about the whole run, `report.html`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from automoe.data import PreparedData
+from automoe.files import write_atomically
+from automoe.latency import TABLE_FILE, read_table
+from automoe.nn.model_folder import SIZES
+from automoe.pipeline.config import RunConfig
+from automoe.pipeline.evaluate import COPY, INHERITS, LARGEST, MODEL, hypotheses_file
+from automoe.pipeline.files import FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.manifest import machine, read_manifest
+from automoe.pipeline.stage import Inputs, Stage
+from automoe.report import (
+    BudgetLine,
+    ChosenModel,
+    Curve,
+    FrontPoint,
+    ModelRow,
+    PredictorFit,
+    ReportData,
+    Sample,
+    render,
+)
+from automoe.search import (
+    ARCHIVE,
+    COSTS,
+    LATENCY,
+    ResolvedLimit,
+    in_budget_units,
+    read_archive,
+    shown_cost,
+    used_share,
+)
+from automoe.space import Architecture
+from automoe.training.log import read_log
+
+NAMES = {
+    MODEL: "distilled: the bundle",
+    INHERITS: "the same, inherited weights",
+    LARGEST: "largest sub-transformer",
+    COPY: "copying the source",
+}
+"""How people read the systems."""
+_SAMPLES = 6
+
+
+def _part(config: RunConfig) -> str:
+    return config.run
+
+
+def _run(name: str, inputs: Inputs, out: Path) -> None:
+    write_atomically(out / REPORT_FILE, render(_data(name, inputs)))
+
+
+def _data(name: str, inputs: Inputs) -> ReportData:
+    prepared = PreparedData.open(inputs["data"])
+    scores = json.loads((inputs["evaluate"] / SCORES).read_bytes())
+    selection = json.loads((inputs["select"] / SELECTION).read_bytes())
+    largest = json.loads((inputs["supernet"] / SIZES).read_bytes())["architecture"]
+    summary = prepared.summary
+    return ReportData(
+        title=name,
+        subtitle=f"{summary.corpus}, {summary.source_lang} to {summary.target_lang}",
+        points=_points(inputs, selection),
+        budgets=[_budget_line(limit) for limit in selection["budget"]],
+        chosen=ChosenModel(
+            architecture=Architecture.from_dict(selection["architecture"]),
+            largest=Architecture.from_dict(largest),
+            expert_loads=scores["systems"][MODEL]["expert_loads"],
+            digest=selection["digest"],
+            selection_reasons=selection["reasons"],
+        ),
+        predictor=_fit(inputs["predictor"]),
+        curves=[*_curves("supernet", inputs["supernet"]), *_curves("distillation", inputs["distill"])],
+        models=[_model_row(system, scored) for system, scored in scores["systems"].items()],
+        samples=_samples(prepared, inputs["evaluate"]),
+        notes=_notes(scores),
+        signature=_signature(inputs, scores),
+    )
+
+
+def _points(inputs: Inputs, selection: Mapping[str, Any]) -> list[FrontPoint]:
+    continued = inputs["select"] / ARCHIVE
+    archive = read_archive(continued if continued.exists() else inputs["search"] / ARCHIVE)
+    of_select = inputs["select"] / TABLE_FILE
+    table = read_table(of_select if of_select.exists() else inputs["profile"] / TABLE_FILE)
+    measured = {row.digest: row.latency_ms for row in table.rows}
+    front = {record.digest for record in archive.front([LATENCY])}
+    coverage = json.loads((inputs["predictor"] / PREDICTOR_FILE).read_bytes())["coverage"]
+    limits = [ResolvedLimit(**limit, coverage=coverage) for limit in selection["budget"]]
+    points = []
+    for record in archive.records:
+        points.append(
+            FrontPoint(
+                digest=record.digest,
+                loss=record.loss,
+                latency_ms=record.costs[LATENCY].mean,
+                lower_ms=record.costs[LATENCY].lower,
+                upper_ms=record.costs[LATENCY].upper,
+                measured_ms=measured.get(record.digest),
+                flops_g=record.costs["flops_g"].mean,
+                params_m=record.costs["params_m"].mean,
+                on_front=record.digest in front,
+                chosen=record.digest == selection["digest"],
+                feasible=used_share(record.costs, limits) <= 1,  # as `select` counts them
+            )
+        )
+    return points
+
+
+def _budget_line(limit: Mapping[str, Any]) -> BudgetLine:
+    text = shown_cost(limit["cost"], limit["max"])
+    if limit["max_ratio"] is not None:
+        text += f" ({100 * limit['max_ratio']:g} % of the largest)"
+    return BudgetLine(cost=limit["cost"], max=limit["max"], text=text)
+
+
+def _fit(folder: Path) -> PredictorFit:
+    fit = json.loads((folder / FIT).read_bytes())
+    shown = fit["reports"][fit["kind"]]
+    metrics = ("rmse", "mape", "spearman", "spearman_within_depth", "coverage")
+    return PredictorFit(
+        name=fit["kind"],
+        measured_ms=shown["measured"],
+        predicted_ms=shown["predicted"],
+        lower_ms=shown["lower"],
+        upper_ms=shown["upper"],
+        metrics={
+            kind: {metric: report[metric] for metric in metrics if report[metric] is not None}
+            for kind, report in fit["reports"].items()
+        },
+    )
+
+
+def _curves(panel: Any, folder: Path) -> list[Curve]:
+    """Training and validation losses; of a supernet the validation of each architecture of its panel."""
+    records = read_log(folder)
+    train = [record for record in records if record["kind"] == "train"]
+    valid = [record for record in records if record["kind"] == "valid"]
+    curves = []
+    if train:
+        updates, values = [record["update"] for record in train], [record["nll_loss"] for record in train]
+        curves.append(Curve(panel=panel, name="training", updates=updates, values=values, kind="train"))
+    members = list(valid[-1].get("panel", {})) if valid else []
+    for member in members or ["validation"]:
+        seen = [record for record in valid if not members or member in record["panel"]]
+        values = [record["panel"][member] if members else record["nll_loss"] for record in seen]
+        updates = [record["update"] for record in seen]
+        if seen:
+            curves.append(Curve(panel=panel, name=member, updates=updates, values=values, kind="valid"))
+    return curves
+
+
+def _model_row(system: str, scored: Mapping[str, Any]) -> ModelRow:
+    costs, latency = scored.get("costs"), scored.get("latency", {})
+    return ModelRow(
+        name=NAMES[system],
+        bleu=scored["BLEU"]["value"],
+        chrf=scored["chrF"]["value"],
+        latency_ms=latency.get("ms"),
+        latency_low=latency.get("low_ms"),
+        latency_high=latency.get("high_ms"),
+        flops_g=None if costs is None else in_budget_units(costs)["flops_g"],
+        params_total_m=None if costs is None else costs["params_total"] / 1e6,
+        params_active_m=None if costs is None else costs["params_active"] / 1e6,
+        params_reachable_m=None if costs is None else costs["params_reachable"] / 1e6,
+        role="chosen" if system == MODEL else "largest" if system == LARGEST else "other",
+    )
+
+
+def _samples(prepared: PreparedData, evaluated: Path) -> list[Sample]:
+    sources, references = prepared.text("test", "src"), prepared.text("test", "tgt")
+    translations = {
+        NAMES[system]: (evaluated / hypotheses_file(system)).read_text(encoding="utf-8").split("\n")
+        for system in (MODEL, INHERITS, LARGEST)
+    }
+    return [
+        Sample(
+            source=sources[row],
+            reference=references[row],
+            translations={name: lines[row] for name, lines in translations.items()},
+        )
+        for row in sample_rows(len(sources), _SAMPLES)
+    ]
+
+
+def sample_rows(num: int, most: int) -> Sequence[int]:
+    """At most `most` of `num` sentences, evenly spread."""
+    return range(0, max(1, num // most) * min(most, num), max(1, num // most))
+
+
+def _notes(scores: Mapping[str, Any]) -> list[str]:
+    notes = []
+    for line in scores["budget"]:
+        name, unit = line["cost"], COSTS[line["cost"]]
+        kept = "keeps" if line["kept"] else "breaks"
+        notes.append(
+            f"The bundle, measured again after its training, {kept} the limit on {name}: {line['value']:.4g} {unit}, "
+            f"at most {line['max']:.4g} were allowed."
+        )
+    errors = scores["systems"][MODEL]["placeholders"]
+    if errors is not None:
+        notes.append(
+            f"Placeholders of the test set: {errors['expected']} expected, {errors['lost']} lost, "
+            f"{errors['invented']} invented."
+        )
+    return notes
+
+
+def _signature(inputs: Inputs, scores: Mapping[str, Any]) -> dict[str, str]:
+    manifest = read_manifest(inputs["evaluate"].resolve())
+    training = read_manifest(inputs["supernet"].resolve())
+    here = machine()
+    signature = {name: inputs[name].resolve().name for name in inputs.folders}
+    signature["seed"] = str(training.identity.seed)
+    signature["versions"] = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    signature["machine"] = f"{here['processor']}, {here['cores']} cores"
+    table = read_table(inputs["profile"] / TABLE_FILE).header
+    signature["latency"] = (
+        f"milliseconds per sentence, one at a time: {table.device}, {table.backend}, beam {table.beam}, "
+        f"median of {table.repeats} passes"
+    )
+    for metric in ("BLEU", "chrF"):
+        signature[metric] = scores["systems"][MODEL][metric]["signature"]
+    return signature
+
+
+REPORT = Stage(
+    name="report",
+    run=_run,
+    part=_part,
+    needs=("data", "supernet", "profile", "predictor", "search", "select", "distill", "export", "evaluate"),
+    seeded=False,
+)

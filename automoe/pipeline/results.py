@@ -1,0 +1,205 @@
+"""What each run command prints of the finished stages: JSON values, and the same as a table for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from automoe.data import PreparedData
+from automoe.latency import TABLE_FILE, read_table
+from automoe.pipeline.evaluate import MODEL, hypotheses_file
+from automoe.pipeline.export import BUNDLE
+from automoe.pipeline.files import BOUNDS, FIT, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.report import NAMES, sample_rows
+from automoe.search import ARCHIVE, LATENCY, read_archive, shown_cost
+from automoe.space import Architecture, architecture_table
+from automoe.terminal import format_table
+from automoe.training.log import read_log
+
+Folders = Mapping[str, Path]
+Result = dict[str, Any]
+"""What a command made, as JSON values."""
+_SAMPLES = 3
+
+
+def _data(folders: Folders) -> Result:
+    return asdict(PreparedData.open(folders["data"]).summary)
+
+
+def _data_table(made: Result) -> str:
+    return f"{PreparedData.open(Path(made['folder'])).summary}\n{made['folder']}"
+
+
+def _training(stage: str) -> Callable[[Folders], Result]:
+    def result(folders: Folders) -> Result:
+        return {"validations": [record for record in read_log(folders[stage]) if record["kind"] == "valid"]}
+
+    return result
+
+
+def _training_table(made: Result) -> str:
+    validations = made["validations"]
+    members = list(validations[-1].get("panel", {})) if validations else []
+    rows = [
+        [record["update"], f"{record['nll_loss']:.4f}", *(f"{record['panel'][member]:.4f}" for member in members)]
+        for record in validations
+    ]
+    return f"{format_table(['update', 'validation loss (nats a token)', *members], rows)}\n{made['folder']}"
+
+
+def _profile(folders: Folders) -> Result:
+    table = read_table(folders["profile"] / TABLE_FILE)
+    return {"header": table.header.to_dict(), "rows": [row.to_dict() for row in table.rows]}
+
+
+def _profile_table(made: Result) -> str:
+    rows = []
+    for row in made["rows"]:
+        arch = Architecture.from_dict(row["architecture"])
+        depths = f"{len(arch.encoder.layers)} + {len(arch.decoder.layers)}"
+        spread = f"{row['low_ms']:.2f} to {row['high_ms']:.2f}"
+        rows.append([row["digest"], depths, f"{row['latency_ms']:.2f}", spread, f"{row['reference_ms']:.2f}"])
+    header = ["sub-transformer", "layers", "ms a sentence", "fastest to slowest pass", "the smallest, beside it"]
+    return f"{format_table(header, rows)}\n{made['folder']}"
+
+
+def _predictor(folders: Folders) -> Result:
+    fit = json.loads((folders["predictor"] / FIT).read_bytes())
+    return {
+        "kind": fit["kind"],
+        "reports": fit["reports"],
+        **json.loads((folders["predictor"] / BOUNDS).read_bytes()),
+    }
+
+
+def _predictor_table(made: Result) -> str:
+    rows = []
+    for kind, report in made["reports"].items():
+        within = report["spearman_within_depth"]
+        rows.append([kind, f"{report['rmse']:.2f} ms", f"{report['mape']:.1f} %", f"{report['spearman']:.3f}",
+                     "-" if within is None else f"{within:.3f}", f"{100 * report['coverage']:.0f} %"])  # fmt: skip
+    header = ["predictor, cross-validated", "RMSE", "MAPE", "Spearman", "at equal decoder depth", "in the interval"]
+    bounds = [[cost, shown_cost(cost, made["minima"][cost][0]), shown_cost(cost, made["largest"][cost])]
+              for cost in made["minima"]]  # fmt: skip
+    table = format_table(["cost", "cheapest of the space", "largest"], bounds)
+    return f"{format_table(header, rows)}\n\n{table}\n{made['folder']}"
+
+
+def _search(folders: Folders) -> Result:
+    archive = read_archive(folders["search"] / ARCHIVE)
+    return {"evaluated": len(archive), "front": [record.to_dict() for record in archive.front([LATENCY])]}
+
+
+def _search_table(made: Result) -> str:
+    rows = []
+    for record in made["front"]:
+        mean, lower, upper = record["costs"][LATENCY]
+        flops, params = record["costs"]["flops_g"][0], record["costs"]["params_m"][0]
+        rows.append([record["digest"], f"{record['loss']:.4f}", f"{mean:.2f}", f"{lower:.2f} to {upper:.2f}",
+                     f"{flops:.4f}", f"{params:.3f}"])  # fmt: skip
+    header = ["on the front", "loss", "ms a sentence", "90 % interval", "GFLOPs", "M parameters"]
+    return f"{made['evaluated']} sub-transformers evaluated\n{format_table(header, rows)}\n{made['folder']}"
+
+
+def _select(folders: Folders) -> Result:
+    selection: Result = json.loads((folders["select"] / SELECTION).read_bytes())
+    return selection
+
+
+def _select_table(made: Result) -> str:
+    table = architecture_table(Architecture.from_dict(made["architecture"]))
+    return "\n".join([*made["reasons"], "", table, made["folder"]])
+
+
+def _export(folders: Folders) -> Result:
+    return {"bundle": str(folders["export"] / BUNDLE)}
+
+
+def _export_table(made: Result) -> str:
+    return f'The bundle: {made["bundle"]}\nTry it: echo "Turn on the light" | automoe translate {made["bundle"]}'
+
+
+def _evaluate(folders: Folders) -> Result:
+    scores: Result = json.loads((folders["evaluate"] / SCORES).read_bytes())
+    return scores
+
+
+def _evaluate_table(made: Result) -> str:
+    searched = len(made["systems"]) > 2
+    rows = []
+    for system, scored in made["systems"].items():
+        name = NAMES[system] if searched else {MODEL: "this model"}.get(system, NAMES[system])
+        costs, latency = scored.get("costs"), scored.get("latency")
+        sizes = ["", "", ""] if costs is None else [
+            f"{costs['flops'] / 1e6:.1f}", f"{costs['params_total'] / 1e6:.2f}",
+            f"{costs['params_reachable'] / 1e6:.2f}",
+        ]  # fmt: skip
+        time = "" if latency is None else f"{latency['ms']:.2f}"
+        rows.append([name, *(f"{scored[metric]['value']:.1f}" for metric in ("BLEU", "chrF")), time, *sizes])
+    header = [f"test set, {made['sentences']} sentences", "BLEU", "chrF", "ms", "MFLOPs", "M params", "reached"]
+    model = made["systems"][MODEL]
+    lines = [format_table(header, rows), ""]
+    lines += [f"{metric}: {model[metric]['signature']}" for metric in ("BLEU", "chrF")]
+    for limit in made["budget"]:
+        kept = "kept" if limit["kept"] else "BROKEN"
+        given = "" if limit["max_ratio"] is None else f", {100 * limit['max_ratio']:g} % of the largest"
+        value, most = shown_cost(limit["cost"], limit["value"]), shown_cost(limit["cost"], limit["max"])
+        lines.append(f"budget {limit['cost']}: {kept}, {value} of {most}{given}")
+    if (errors := model["placeholders"]) is not None:
+        counts = ", ".join(f"{errors[kind]} {kind}" for kind in ("expected", "lost", "invented"))
+        lines.append(f"placeholders: {counts}")
+    for layer, loads in model["expert_loads"].items():
+        unused = f" ({loads.count(0)} of {len(loads)} unused)" if 0 in loads else ""
+        lines.append(f"test tokens of each expert, {layer}: {', '.join(map(str, loads))}{unused}")
+    if not model["expert_loads"]:
+        lines.append("no layer of this model has more than one expert")
+    return "\n".join(lines)
+
+
+def _report(folders: Folders) -> Result:
+    return {"report": str(folders["report"] / REPORT_FILE)}
+
+
+def _report_table(made: Result) -> str:
+    return f"The report: {made['report']}"
+
+
+def _run(folders: Folders) -> Result:
+    prepared = PreparedData.open(folders["data"])
+    sources, references = prepared.text("test", "src"), prepared.text("test", "tgt")
+    hypotheses = (folders["evaluate"] / hypotheses_file(MODEL)).read_text(encoding="utf-8").split("\n")
+    samples = [
+        {"source": sources[row], "translation": hypotheses[row], "reference": references[row]}
+        for row in sample_rows(len(sources), _SAMPLES)
+    ]
+    chosen = {"selection": _select(folders)} if "select" in folders else {}
+    report = _report(folders) if "report" in folders else {}
+    return {**chosen, **_evaluate(folders), "samples": samples, **_export(folders), **report}
+
+
+def _run_table(made: Result) -> str:
+    samples = ["\n".join(f"{kind:<13}{text}" for kind, text in sample.items()) for sample in made["samples"]]
+    chosen = []
+    if "selection" in made:
+        chosen = [architecture_table(Architecture.from_dict(made["selection"]["architecture"]))]
+    end = [_export_table(made) + (f"\n{_report_table(made)}" if "report" in made else "")]
+    return "\n\n".join([*chosen, _evaluate_table(made), *samples, *end])
+
+
+COMMANDS: dict[str, tuple[Callable[[Folders], Result], Callable[[Result], str]]] = {
+    "run": (_run, _run_table),
+    "data": (_data, _data_table),
+    "supernet": (_training("supernet"), _training_table),
+    "profile": (_profile, _profile_table),
+    "predictor": (_predictor, _predictor_table),
+    "search": (_search, _search_table),
+    "select": (_select, _select_table),
+    "distill": (_training("distill"), _training_table),
+    "export": (_export, _export_table),
+    "evaluate": (_evaluate, _evaluate_table),
+    "report": (_report, _report_table),
+}
+"""For each command: what it made, and how that is shown."""

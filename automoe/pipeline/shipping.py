@@ -1,0 +1,78 @@
+"""Any sub-transformer as it would be shipped: its own weights, in a bundle, in the runtime that users have.
+
+What is profiled, measured on demand, exported and evaluated all comes from here, so that none of them can differ.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from automoe.bundle import Bundle, read_bundle
+from automoe.data import PreparedData
+from automoe.decoding import Stepper
+from automoe.export import export_bundle
+from automoe.nn import Transformer
+from automoe.pipeline.config import DecodingConfig
+from automoe.runtime.backend import find_backend
+from automoe.space import Architecture
+from automoe.supernet.placement import supernet_placement
+
+
+def ship(
+    transformer: Transformer, folder: Path, prepared: PreparedData, decoding: DecodingConfig, info: Mapping[str, Any]
+) -> Bundle:
+    """Writes a standalone model as a bundle.
+
+    Args:
+        transformer: its largest architecture is what is exported.
+        folder: the bundle's folder; a bundle that is there already is replaced.
+        prepared: the corpus that it was trained with: segmenter, languages.
+        decoding: the defaults of translation.
+        info: for people.
+    """
+    return export_bundle(
+        transformer,
+        folder,
+        segmenter_model=prepared.segmenter.model,
+        placeholder_pattern=prepared.summary.placeholder_pattern,
+        source_language=prepared.source_lang,
+        target_language=prepared.target_lang,
+        max_source_tokens=decoding.max_source_tokens,
+        decoding=decoding.search().to_dict(),
+        info=info,
+    )
+
+
+def sub_transformer(supernet: Transformer, arch: Architecture) -> Transformer:
+    """A standalone model of this architecture with the weights that it inherits."""
+    return supernet.extract(arch, supernet_placement(arch))
+
+
+class Shipyard:
+    """Opens sub-transformers of a supernet in the shipped runtime, for measuring.
+
+    Args:
+        supernet: the trained weights.
+        prepared: the corpus.
+        folder: where bundles are put for the moment; it is emptied.
+        backend: what runs them.
+        threads: threads of the backend.
+    """
+
+    def __init__(
+        self, supernet: Transformer, prepared: PreparedData, folder: Path, *, backend: str, threads: int
+    ) -> None:
+        self._supernet, self._prepared, self._folder = supernet, prepared, folder
+        self._open, self._threads = find_backend(backend), threads
+
+    def open(self, arch: Architecture) -> Stepper:
+        """The sub-transformer with its inherited weights, ready to decode."""
+        bundle = self._folder / "bundle"
+        ship(sub_transformer(self._supernet, arch), bundle, self._prepared, DecodingConfig(), {})
+        try:
+            return self._open(read_bundle(bundle), threads=self._threads)
+        finally:
+            shutil.rmtree(bundle)  # the stepper holds what it needs
