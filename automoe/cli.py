@@ -162,8 +162,7 @@ A run, step by step: automoe COMMAND [KEY=VALUE ...]
 Files: automoe COMMAND [ARGUMENTS]
 {listed(FILE_COMMANDS)}
 
-automoe COMMAND --help says more, automoe run --cfg job prints the configuration, --json gives JSON
-instead of tables; automoe --version."""
+automoe COMMAND --help says more, automoe run --cfg job prints the configuration; --json, --version."""
 
 
 def _full_disk(error: OSError) -> str:

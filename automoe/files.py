@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from automoe.errors import RunError
+
 _NOTHING_FREE_BYTES = 64 * 1024
 PARTIAL = ".partial"
 """Suffix of what is being written and has not been renamed yet."""
@@ -53,6 +55,22 @@ def finish_folder(partial: Path, final: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically; keys keep their order."""
     write_atomically(path, _json(value))
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a finished result.
+
+    Raises:
+        RunError: it is damaged, though of the size that its manifest says.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:  # invalid UTF-8 too
+        raise RunError(
+            f"is damaged: {error}",
+            file=path,
+            hint=f"Move the folder {path.parent} away and run the same command again: it is then made anew",
+        ) from error
 
 
 def sealed_json(form: Mapping[str, Any]) -> str:

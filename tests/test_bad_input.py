@@ -113,6 +113,21 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(refused, override, messag
     assert message in refused(override)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["budget.latency_ms=[1,2]"], "budget.latency_ms=[1, 2]: is not a number. For example budget: {latency_ms"),
+        (["budget.latency_ms={quantile: 0.9}"], "budget.latency_ms: has neither max nor max_ratio. Give one"),
+        (["budget.latency_ms={max: 9, max_ratio: 0.5}"], "budget.latency_ms: has both max and max_ratio. Give one"),
+        (["budget.latency_ms.max=9", "budget.latency_ms.max_ratio=0.5"], "latency_ms: has both max and max_ratio"),
+        (["budget.latency_ms={max_ratio: 0.5}", "budget.latency_ms.max=9"], "latency_ms: has both max and max_ratio"),
+        (["budget=[{cost: params_m, max: 3}]", "budget.latency_ms=9"], "budget is a list, which has no names."),
+    ],
+)
+def test_a_budget_that_contradicts_itself_is_refused(refused, overrides, message):
+    assert message in refused(*overrides)
+
+
 def test_a_corpus_too_small_for_its_splits_says_which_sizes_to_lower(refused):
     names = [f"data.{split}_{side}=null" for split in ("valid", "test") for side in ("source", "target")]
     assert "Lower data.split.valid_size and data.split.test_size" in refused(*names)

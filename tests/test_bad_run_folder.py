@@ -93,8 +93,8 @@ DAMAGES = {
         r"text/train\.src: the file was altered after it was prepared",
     ),
     "a flipped byte in the weights": (
-        lambda run: (remove_export(run), flip(result(run, "supernet") / "model.safetensors", 5000)),
-        r"supernet/\w+: the trained model is damaged: .*Move the folder .* away",
+        lambda run: (remove_export(run), flip(result(run, "distill") / "model.safetensors", 5000)),
+        r"distill/\w+: the trained model is damaged: .*Move the folder .* away",
     ),
     "a file where a stage must stand": (
         lambda run: (shutil.rmtree(run / "export"), (run / "export").write_text("")),

@@ -15,6 +15,7 @@ from automoe import cli
 from automoe.errors import DataError
 from automoe.pipeline.execute import execute
 from automoe.pipeline.run_folder import RunFolder
+from automoe.search.budget import parse_budget
 from tests.pipeline.toy import STAGES, Toy
 
 CHECKOUT = Path(__file__).parents[1]
@@ -80,7 +81,7 @@ def test_every_file_command_has_help(command, capsys):
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("statsu", "Did you mean 'status'?"), ("search", "evaluate"), ("--jsn", "run")]
+    ("word", "hint"), [("statsu", "Did you mean 'status'?"), ("serch", "Did you mean 'search'?"), ("--jsn", "run")]
 )
 def test_an_unknown_command_is_answered_with_those_that_exist(word, hint, capsys):
     status, out, err = automoe(capsys, word)
@@ -153,6 +154,85 @@ def test_cfg_job_prints_a_configuration_that_can_be_read_again(configs, capsys):
     assert yaml.safe_load(out)["seed"] == 9
 
 
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--cfg=job"], ["-c", "job"], ["--json", "--cfg", "job"]])
+def test_a_flag_may_stand_anywhere_between_the_settings(flags, capsys):
+    settings = ["run=mine", "seed=2"]
+    shown = {automoe(capsys, "data", *settings[:place], *flags, *settings[place:]) for place in range(3)}
+    ((status, out, err),) = shown
+    assert status in (0, None) and out.startswith("run: mine\n") and "seed: 2\n" in out and not err
+
+
+def test_flags_that_do_work_may_stand_between_the_settings_too(configs, tmp_path, capsys):
+    (tmp_path / "mine/training").mkdir(parents=True)
+    (tmp_path / "mine/training/short.yaml").write_text("max_updates: 7\n")
+    assert automoe(capsys, "run", "run=a", "--config-dir", "mine", "training=short", "-m", "seed=1,2")[0] == 0
+    assert [(config.run, config.seed, config.training.max_updates) for config in configs] == [
+        ("a", 1, 7),
+        ("a", 2, 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "title"), [(["--info", "defaults"], "Defaults List"), (["--info"], "Config search path")]
+)
+def test_the_value_of_info_is_optional(flags, title, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "automoe.cli",
+        "data",
+        "run=mine",
+        *flags,
+        "seed=2",
+    ]  # Hydra sets up logging here
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and title in done.stdout, done.stderr
+
+
+LATENCY = {"latency_ms": {"max": 15}}
+DEFAULT = {"latency_ms": {"max_ratio": 0.6}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "budget"),
+    [
+        (["budget.latency_ms=15"], {"latency_ms": 15}),
+        (["budget.latency_ms={max: 15}"], LATENCY),
+        (["+budget.latency_ms={max: 15}"], LATENCY),
+        (["++budget.latency_ms={max: 15}"], LATENCY),
+        (["budget.latency_ms={max: 15, quantile: 0.8}"], {"latency_ms": {"max": 15, "quantile": 0.8}}),
+        (["budget.latency_ms={max: 9}", "budget.latency_ms={max: 15}"], LATENCY),
+        (["budget.latency_ms.max=15"], LATENCY),
+        (["~budget.latency_ms.max_ratio", "budget.latency_ms.max=15"], LATENCY),
+        (["~budget.latency_ms", "budget.latency_ms.max=15"], LATENCY),
+        (["budget.latency_ms.max_ratio=0.8"], {"latency_ms": {"max_ratio": 0.8}}),
+        (["budget.latency_ms.max=null"], DEFAULT),
+        (["budget.latency_ms.quantile=0.8"], {"latency_ms": {"max_ratio": 0.6, "quantile": 0.8}}),
+        (["budget.params_m.max=8"], DEFAULT | {"params_m": {"max": 8}}),
+        (["budget={params_m: 8}"], {"params_m": 8}),
+        (["budget={flops_g: 1}", "budget={params_m: 8}"], {"params_m": 8}),
+        (["budget={params_m: 8}", "budget.latency_ms.max=15"], {"params_m": 8} | LATENCY),
+        (["budget={params_m: 8}", "budget.latency_ms={max: 15}"], {"params_m": 8} | LATENCY),
+        (["budget.latency_ms.max=15", "budget={params_m: 8}"], {"params_m": 8}),
+        (["budget=[{cost: params_m, max: 8}]"], [{"cost": "params_m", "max": 8}]),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--multirun"]])
+def test_a_budget_is_what_was_given_without_rests_of_the_default(overrides, budget, flags, configs, capsys):
+    assert automoe(capsys, "select", *flags, *overrides)[0] == 0
+    (config,) = configs
+    assert parse_budget(config.budget) == parse_budget(budget)
+
+
+def test_multirun_takes_several_budgets_of_each_form(configs, capsys):
+    for values in ("latency_ms=8,15", "latency_ms.max=8,15", "latency_ms={max: 8},{max: 15}"):
+        assert automoe(capsys, "select", "run=a", "--multirun", f"budget.{values}", "seed=2")[0] == 0
+        budgets = [parse_budget(config.budget) for config in configs]
+        assert budgets == [parse_budget({"latency_ms": value}) for value in (8, 15)]
+        configs.clear()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -173,9 +253,24 @@ def test_cfg_job_prints_a_configuration_that_can_be_read_again(configs, capsys):
         ("modle=pre_norm", "modle: unknown key. Did you mean 'model'?"),
         ("training/lr=3", "training/lr: unknown key. Did you mean 'training.lr'?"),
         ("seed=1,2", "seed=1,2: is several values. Add --multirun"),
+        ("budget.latency_ms=1,2", "budget.latency_ms=1,2: is several values. Add --multirun"),
+        ("budget.latency_ms=a=b", "budget.latency_ms=a=b: holds a character that needs quotes. Put quotes inside"),
         ("run=a=b", "run=a=b: holds a character that needs quotes. Put quotes inside quotes: 'run=\"a=b\"'"),
         ("run=../x", "run=../x: is not allowed (allowed: letters"),
         ("data.source=${nope}", "data.source: cannot be set: Interpolation key 'nope' not found"),
+        ("search.costs=latency_ms", "search.costs=latency_ms: is not a list. Write search.costs=[latency_ms]"),
+        ("search.costs={a: 1}", "search.costs: is a list, not a mapping. Write search.costs=[A, B]"),
+        ("search.costs=[null]", "search.costs[0]: must not be null"),
+        ("search.costs.7=flops_g", "search.costs[7]: is beyond the end of the list. Write search.costs=[A, B]"),
+        (
+            "search.costs.a=flops_g",
+            "search.costs.a: search.costs is a list, which has no names. Write search.costs=[A, B]",
+        ),
+        ("data.split=[1,2]", "data.split: is a section: set the keys in it (allowed: data.split.valid_size,"),
+        ("data.options=[1]", "data.options: is a section: set the keys in it (allowed: data.options.NAME=VALUE)"),
+        ("training=[1,2]", "training=[1,2]: there is no such file (allowed: quickstart)"),
+        ("training={lr: 1}", "training={lr: 1}: there is no such file (allowed: quickstart)"),
+        ("training=null", "training=null: there is no such file (allowed: quickstart)"),
         ("--config-name=nope", "--config-name=nope: there is no such file"),
         ("--resolve", "--resolve: belongs to --cfg"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from automoe.decoding.hypothesis import MAX_BEAM
 from automoe.errors import ConfigError
 from automoe.threads import check_threads
 
@@ -14,15 +13,13 @@ class ProfileConfig:
     """Settings of one measured table."""
 
     table: str | None = field(default=None, metadata={"hashed": False})
-    """A table that was measured before, here or on another machine; nothing is measured then."""
+    """A table that was measured before, here or on another machine; then neither profile nor select measures."""
     architectures: int = 40
     """Architectures that are measured, the largest and the smallest of the space among them."""
     sentences: int = 10
     """Real sentences that each architecture translates, from short to long."""
     repeats: int = 5
     """Passes over the sentences, each beside a pass of the reference architecture."""
-    beam: int = 5
-    """Hypotheses that are followed; 1 is greedy."""
     threads: int = 1
     """Threads of the model. Small models are slower on two than on one."""
     backend: str = "torch"
@@ -34,8 +31,6 @@ class ProfileConfig:
         for name in ("sentences", "repeats"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"profile.{name}", getattr(self, name), allowed=">= 1")
-        if not 1 <= self.beam <= MAX_BEAM:
-            raise ConfigError("profile.beam", self.beam, allowed=f"1 to {MAX_BEAM}")
         check_threads("profile.threads", self.threads)
 
     @property

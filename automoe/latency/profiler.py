@@ -35,7 +35,8 @@ class Profiler:
         open_stepper: makes the model of an architecture, on as many threads as the configuration says.
         panel: the sentences, with the length of each translation.
         reference: the architecture that every other is timed beside; its model stays open.
-        config: repeats and beam.
+        config: how many passes.
+        beam: hypotheses that are followed, as many as will be in use.
         baseline_ms: what the reference took in the first measurement of the table that is being continued; None if
             the table is new: the first `measure` then sets it.
         clock: seconds, from any beginning.
@@ -48,10 +49,12 @@ class Profiler:
         reference: Architecture,
         config: ProfileConfig,
         *,
+        beam: int,
         baseline_ms: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._open_stepper, self._panel, self._config, self._clock = open_stepper, panel, config, clock
+        self._beam = beam
         self._sources = [np.array(source, dtype=np.int64) for source in panel.sources]
         self._reference = open_stepper(reference)
         for index in range(len(panel)):  # the first pass of a model is slower than any later one
@@ -108,5 +111,5 @@ class Profiler:
 
     def _translate(self, stepper: Stepper, index: int) -> None:
         length = self._panel.lengths[index]
-        config = SearchConfig(beam=self._config.beam, max_ratio=0.0, max_extra=length)
+        config = SearchConfig(beam=self._beam, max_ratio=0.0, max_extra=length)
         search(ForcedLength(stepper, [length]), [self._sources[index]], config)

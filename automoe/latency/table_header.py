@@ -31,8 +31,10 @@ class TableHeader:
     reference_digest: str
     """Digest of the reference architecture."""
     machine: dict[str, Any]
-    """What identifies the machine (processor, versions), and nothing that changes by itself: a table is only
-    continued on the machine that began it."""
+    """What identifies the machine (its processor), and nothing that changes by itself: a table is only continued on
+    the machine that began it."""
+    versions: dict[str, str]
+    """Versions of what ran when the table was begun; for people."""
     reference_baseline_ms: float | None = None
     """What the reference took in the first measurement, or in all of a settled table; None before the first."""
 

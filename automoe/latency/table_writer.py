@@ -117,7 +117,7 @@ def measure_missing(
 
 def _check_same(found: TableHeader, wanted: TableHeader, path: Path) -> None:
     """The name of the space is a label, and the baseline is known from the first measurement on."""
-    free = {"space_name", "reference_baseline_ms"}
+    free = {"space_name", "reference_baseline_ms", "versions"}
     for key, value in json.loads(_line(wanted.to_dict())).items():  # as the file would give it back
         if key not in free and found.to_dict()[key] != value:
             raise DataError(
@@ -127,7 +127,7 @@ def _check_same(found: TableHeader, wanted: TableHeader, path: Path) -> None:
                 key=key,
                 value=found.to_dict()[key],
                 allowed=str(value),
-                hint="Remove the file to measure anew",
+                hint="Move the unfinished folder away, and it is measured anew",
             )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from automoe.errors import ConfigError, DependencyError, did_you_mean
+from automoe.pipeline.overrides import arranged
 from automoe.pipeline.schema import build, keys_of, schema_of, unknown_key
 from automoe.resources import resource_folder
 
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "String": "a text"}
-_FLAGS_WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir",
-                     "-cd", "--experimental-rerun", "--info", "-i"}  # fmt: skip
-_EXCLUSIVE_FLAGS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 
 
 def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callable[[T], None]) -> None:
@@ -60,9 +59,7 @@ def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callabl
         else:  # the work is done outside of Hydra, so that a failure's traceback is free of it
             composed.append(config)
 
-    _check_flags(arguments)
-    _check_overrides(arguments)
-    arguments = _with_whole_values(arguments)
+    arguments = arranged(arguments)
     decorated = hydra.main(version_base="1.3", config_path=str(resource_folder("conf")), config_name="config")(task)
     try:
         with _hydra_called_as(command, arguments), _schema_stored(schema_of(cast(type, kind))):
@@ -70,6 +67,11 @@ def compose(command: str, arguments: Sequence[str], kind: type[T], work: Callabl
         settings = [_settings_of(config, kind) for config in composed]
     except (HydraException, OmegaConfBaseException) as error:
         raise _reworded(error, kind) from error
+    except ValueError as error:
+        mistake = _name_in_a_list(error, arguments)
+        if mistake is None:
+            raise
+        raise mistake from error
     for setting in settings:
         work(setting)
 
@@ -79,40 +81,6 @@ def _settings_of(config: DictConfig, kind: type[T]) -> T:
 
     values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)
     return build(kind, values)
-
-
-def _check_flags(arguments: Sequence[str]) -> None:
-    """Hydra raises a bare ValueError for these."""
-    flags = [argument for argument in arguments if argument.partition("=")[0] in _EXCLUSIVE_FLAGS]
-    if len(flags) > 1:
-        raise ConfigError(" ".join(flags), problem="exclude each other")
-    if "--resolve" in arguments and not {"--cfg", "-c", "--help", "-h"} & {
-        flag.partition("=")[0] for flag in arguments
-    }:
-        raise ConfigError("--resolve", problem="belongs to --cfg")
-
-
-def _check_overrides(arguments: Sequence[str]) -> None:
-    """What Hydra words badly or answers with a bare ValueError."""
-    values_of_flags = {flag + 1 for flag, word in enumerate(arguments) if word in _FLAGS_WITH_VALUE}
-    for index, argument in enumerate(arguments):
-        key, equals, value = argument.partition("=")
-        if argument.startswith(("-", "~")) or index in values_of_flags:
-            continue
-        if not equals or not key:
-            raise ConfigError(
-                argument or "''", problem="is no setting", allowed="KEY=VALUE, such as training.lr=0.001"
-            )
-        group = resource_folder("conf") / key
-        if group.is_dir() and re.fullmatch(r"[-+]?[0-9.]+|true|false", value.lower()):
-            options = sorted(path.stem for path in group.glob("*.yaml"))
-            raise ConfigError(key, value, "there is no such file", allowed=", ".join(options))
-
-
-def _with_whole_values(arguments: Sequence[str]) -> list[str]:
-    """A list or mapping given for `budget` stands for all of it; Hydra alone would mix it with the default."""
-    whole = [argument for argument in arguments if re.match(r"budget=\s*[\[{]", argument)]
-    return [part for each in arguments for part in (("budget=null", each) if each in whole else (each,))]
 
 
 @contextmanager
@@ -185,31 +153,53 @@ def _reworded(error: Exception, kind: Any) -> ConfigError:
     if key and re.match(r"Key '.*' (is )?not in ", first):
         unknown = unknown_key(key, keys_of(kind))
         return ConfigError(key, problem=unknown.problem + place, allowed=unknown.allowed, hint=unknown.hint)
-    mismatch = re.match(r"Value '(.*)' (?:of type '.*' could not be converted to|is not a valid) (\w+)", first)
-    if key and mismatch:
-        return ConfigError(key, mismatch[1], f"is not {_KINDS.get(mismatch[2], mismatch[2])}{place}")
-    if key and "not a subclass of" in first:
-        members = [name for name in keys_of(kind) if name.startswith(key + ".")]
-        return ConfigError(
-            key, problem=f"is a section: set the keys in it{place}", allowed=", ".join(members) or None
-        )
-    if key and re.match(r"Cannot assign .* to Dict", first):
-        return ConfigError(key, problem=f"is a section: set the keys in it{place}", allowed=f"{key}.NAME=VALUE")
-    if key and re.match(r"Cannot convert .* to string", first):
-        return ConfigError(key, problem=f"is not a text{place}")
-    if key and "not Optional" in first:
-        return ConfigError(key, problem=f"must not be null{place}")
     if key:
-        return ConfigError(key, problem=f"cannot be set: {first}{place}")
+        return _wrong_value(key, first, cause, kind, place)
     group_override = re.match(r"Could not override '([^']*)'", str(error))
     if group_override:
         return unknown_key(group_override[1].replace("/", "."), keys_of(kind))
     return _malformed(error)
 
 
+def _wrong_value(key: str, first: str, cause: BaseException, kind: Any, place: str) -> ConfigError:
+    """A key that exists and cannot be what was given; `first` is the first line of OmegaConf's message."""
+    mismatch = re.match(r"Value '(.*)' (?:of type '.*' could not be converted to|is not a valid) (\w+)", first)
+    if mismatch:
+        return ConfigError(key, mismatch[1], f"is not {_KINDS.get(mismatch[2], mismatch[2])}{place}")
+    if "not Optional" in first or "NoneType is not a subclass of" in first:
+        return ConfigError(key, problem=f"must not be null{place}")
+    if "is not a ListConfig" in first:
+        value = getattr(cause, "value", None)
+        return ConfigError(key, value, f"is not a list{place}", hint=f"Write {key}=[{value}]")
+    if first == "list index out of range":
+        whole = key.rpartition("[")[0]
+        return ConfigError(key, problem=f"is beyond the end of the list{place}", hint=f"Write {whole}=[A, B]")
+    mixed = first == "Cannot merge DictConfig with ListConfig"
+    if mixed and getattr(cause, "object_type", None) is list:
+        return ConfigError(key, problem=f"is a list, not a mapping{place}", hint=f"Write {key}=[A, B]")
+    if mixed or "not a subclass of" in first or re.match(r"Cannot assign .* to Dict", first):
+        members = [name for name in keys_of(kind) if name.startswith(key + ".")] or [f"{key}.NAME=VALUE"]
+        return ConfigError(key, problem=f"is a section: set the keys in it{place}", allowed=", ".join(members))
+    if re.match(r"Cannot convert .* to string", first):
+        return ConfigError(key, problem=f"is not a text{place}")
+    return ConfigError(key, problem=f"cannot be set: {first}{place}")
+
+
+def _name_in_a_list(error: ValueError, arguments: Sequence[str]) -> ConfigError | None:
+    """OmegaConf's bare error for an override such as `search.costs.first=3`; None if it is another error."""
+    name = re.match(r"invalid literal for int\(\) with base 10: '(.*)'", str(error))
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if name is None or not str(frame.f_globals.get("__name__")).startswith("omegaconf."):
+        return None
+    keys = [argument.partition("=")[0].lstrip("+~") for argument in arguments]
+    key = next((key for key in keys if name[1] in key.split(".")), name[1])
+    whole = key.partition(f".{name[1]}")[0]
+    return ConfigError(key, problem=f"{whole} is a list, which has no names", hint=f"Write {whole}=[A, B]")
+
+
 def _malformed(error: Exception) -> ConfigError:
     override = getattr(error, "override", None)
-    ambiguous = re.match(r"Ambiguous value for argument '([^=']*)=([^']*)'", str(error))
+    ambiguous = re.match(r"Ambiguous value for argument '\+*([^=']*)=([^']*)'", str(error))
     if ambiguous:
         return ConfigError(
             ambiguous[1],
@@ -221,7 +211,7 @@ def _malformed(error: Exception) -> ConfigError:
     text = " ".join(str(error).partition("See https")[0].split())
     if override is None:
         return ConfigError("configuration", problem=f"cannot be read: {text}")
-    key, _, value = str(override).partition("=")
+    key, _, value = str(override).lstrip("+").partition("=")
     quoted = value if value.startswith(("'", '"')) else f'"{value}"'
     return ConfigError(
         key,

@@ -14,6 +14,7 @@ from automoe.pipeline.run_folder import check_run_name
 from automoe.predictor.config import PredictorConfig
 from automoe.search.budget import parse_budget
 from automoe.search.config import EvolutionConfig, SelectConfig
+from automoe.search.costs import LATENCY
 from automoe.supernet.config import SupernetConfig
 from automoe.training.config import TrainingConfig
 
@@ -87,7 +88,7 @@ class SearchSection(EvolutionConfig):
 class DistillSection(DistillConfig):
     """What the chosen sub-transformer learns from, and for how long."""
 
-    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(warmup_updates=50, validate_every=200))
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     """As the section `training` for the supernet."""
 
 
@@ -130,4 +131,11 @@ class RunConfig:
             raise ConfigError("seed", self.seed, allowed="0 <= seed < 2**31")
         if isinstance(self.budget, dict):
             object.__setattr__(self, "budget", {k: limit for k, limit in self.budget.items() if limit is not None})
-        parse_budget(self.budget)  # refuses what it does not take
+        for limit in parse_budget(self.budget):
+            if limit.cost == LATENCY and limit.device != self.profile.device:
+                raise ConfigError(
+                    "profile.threads",
+                    self.profile.threads,
+                    f"measures on {self.profile.device}, but budget.latency_ms is meant for {limit.device}",
+                    hint="Set profile.threads=1",
+                )

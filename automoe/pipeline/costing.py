@@ -5,7 +5,6 @@ Shape suffixes: N architectures, G genes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from automoe.cost import costs, population_costs
+from automoe.files import read_json
 from automoe.pipeline.files import PREDICTOR_FILE
 from automoe.predictor import Prediction, Predictor, predictor_from_dict
 from automoe.search import LATENCY, in_budget_units
@@ -49,5 +49,5 @@ class CostModel:
 
 def cost_model(folder: Path, space: SearchSpace, *, vocab_size: int, pre_norm: bool) -> CostModel:
     """The cost model from the finished folder of the stage `predictor`."""
-    predictor = predictor_from_dict(json.loads((folder / PREDICTOR_FILE).read_bytes()))
+    predictor = predictor_from_dict(read_json(folder / PREDICTOR_FILE))
     return CostModel(space, predictor, vocab_size=vocab_size, pre_norm=pre_norm)

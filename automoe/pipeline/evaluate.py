@@ -6,8 +6,8 @@ bundle keeps its budget) and `hypotheses.*.txt`, one translation a line.
 
 from __future__ import annotations
 
-import json
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from automoe.bundle import read_bundle
 from automoe.data import PreparedData
-from automoe.files import write_json
+from automoe.files import read_json, write_json
 from automoe.latency import TABLE_FILE, ProfileConfig, read_table
 from automoe.nn import Transformer
 from automoe.pipeline.config import DecodingConfig, RunConfig
@@ -29,7 +29,7 @@ from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.pipeline.systems import TestSet
 from automoe.runtime.backend import find_backend
-from automoe.search import LATENCY, in_budget_units
+from automoe.search import LATENCY, in_budget_units, shown_cost
 from automoe.space import Architecture
 
 MODEL, INHERITS, LARGEST, COPY = "model", "inherited", "largest", "copy_the_source"
@@ -74,9 +74,13 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
     systems[COPY] = test.scores(test.sources)
     for name, latency in _latencies(part, inputs, supernet, models[MODEL].maximum, out).items():
         systems[name]["latency"] = latency
-    selection = json.loads((inputs["select"] / SELECTION).read_bytes())
+    selection = read_json(inputs["select"] / SELECTION)
     budget = [_kept(limit, systems[MODEL]) for limit in selection["budget"]]
     write_json(out / SCORES, {"sentences": len(test), "systems": systems, "budget": budget})
+    for limit in budget:
+        if not limit["kept"]:
+            value, most = (shown_cost(limit["cost"], limit[name]) for name in ("value", "max"))
+            print(f"the bundle breaks the budget: {value}, {most} are allowed", file=sys.stderr, flush=True)
 
 
 def _latencies(
@@ -84,7 +88,7 @@ def _latencies(
 ) -> dict[str, dict[str, float]]:
     """Latency of each system in one session, comparable with the measured table of the search."""
     prepared = PreparedData.open(inputs["data"])
-    bench = Bench(supernet, prepared, part.space.space, part.profile, out)
+    bench = Bench(supernet, prepared, part.space.space, part.profile, part.decoding.beam, out)
     baseline_ms = read_table(inputs["profile"] / TABLE_FILE).header.reference_baseline_ms
 
     shipped = find_backend(part.profile.backend)(read_bundle(inputs["export"] / BUNDLE), threads=part.profile.threads)
@@ -100,7 +104,10 @@ def _latencies(
 
 
 def _kept(limit: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
-    """What the bundle takes of one limit, and whether it keeps it."""
+    """What the bundle takes of one limit, and whether it keeps it: the measured median decides.
+
+    The choice had to keep a latency limit by the upper bound of a measurement, so that this one keeps it too.
+    """
     cost = limit["cost"]
     value = model["latency"]["ms"] if cost == LATENCY else in_budget_units(model["costs"])[cost]
     return {

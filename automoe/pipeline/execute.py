@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,7 +38,12 @@ class RunSettings(Protocol):
         ...
 
 
-def execute(stages: Sequence[Stage[Any]], config: RunSettings, target: str) -> dict[str, Path]:
+def execute(
+    stages: Sequence[Stage[Any]],
+    config: RunSettings,
+    target: str,
+    after: Mapping[str, Callable[[Path], None]] | None = None,
+) -> dict[str, Path]:
     """Makes the result of `target` and of all stages that it needs, and makes them current.
 
     A stage whose result exists is skipped. One line per event goes to stderr.
@@ -47,6 +52,8 @@ def execute(stages: Sequence[Stage[Any]], config: RunSettings, target: str) -> d
         stages: the stages that there are.
         config: the whole configuration.
         target: name of the stage to end with.
+        after: called with the finished folder of the stage of this name, before the next one begins; what it raises
+            ends the run.
 
     Returns:
         The finished folder of each stage of the chain.
@@ -74,6 +81,8 @@ def execute(stages: Sequence[Stage[Any]], config: RunSettings, target: str) -> d
                 _make(step, inputs, run.partial(name, hash), folder)
             run.set_current(name, hash)
             folders[name] = folder
+            if after is not None and name in after:
+                after[name](folder)
     return folders
 
 
@@ -84,7 +93,12 @@ def _make(step: Step, inputs: Inputs, partial: Path, final: Path) -> None:
     partial.mkdir(parents=True, exist_ok=True)
     (partial / MANIFEST).unlink(missing_ok=True)  # of a process that was killed just before the renaming
     _say(f"{name} {hash} {'goes on' if resumed else 'starts'}")
-    step.stage.run(step.part, inputs, partial)
+    try:
+        step.stage.run(step.part, inputs, partial)
+    except AutoMoEError:
+        if not any(partial.iterdir()):  # refused at once: there is nothing to go on with
+            partial.rmdir()
+        raise
     if (found := dict(sorted(step.stage.fingerprint(step.part).items()))) != step.identity.external:
         changed = next(key for key, value in step.identity.external.items() if found.get(key) != value)
         raise RunError(

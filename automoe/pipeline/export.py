@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from automoe.data import PreparedData
+from automoe.files import read_json
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import DecodingConfig, RunConfig
 from automoe.pipeline.shipping import ship
@@ -24,13 +24,13 @@ def _run(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     prepared = PreparedData.open(inputs["data"])
     model = inputs.folders.get("distill", inputs.folders.get("supernet"))
     assert model is not None, "the stage needs one of the two"
-    trained = json.loads((model / SIZES).read_bytes())
+    trained = read_json(model / SIZES)
     info = {
         "corpus": prepared.summary.corpus,
         "corpus_fingerprint": prepared.summary.fingerprint,
-        "training_updates": trained["update"],
-        "validation_nll": round(trained["valid_nll"], 4),
     }
+    if "update" in trained:  # a supernet that was taken over need not say
+        info |= {"training_updates": trained["update"], "validation_nll": round(trained["valid_nll"], 4)}
     ship(trained_model(model), out / BUNDLE, prepared, config, info)
 
 

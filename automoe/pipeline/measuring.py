@@ -27,13 +27,20 @@ class Bench:
         prepared: the corpus that it was trained with.
         space: the space that it holds.
         config: how to measure.
+        beam: hypotheses that are followed, as in use.
         folder: a stage's folder, for bundles that live for a moment.
     """
 
     def __init__(
-        self, supernet: Transformer, prepared: PreparedData, space: SearchSpace, config: ProfileConfig, folder: Path
+        self,
+        supernet: Transformer,
+        prepared: PreparedData,
+        space: SearchSpace,
+        config: ProfileConfig,
+        beam: int,
+        folder: Path,
     ) -> None:
-        self._supernet, self._space, self._config = supernet, space, config
+        self._supernet, self._space, self._config, self._beam = supernet, space, config, beam
         self.panel = sentences_of(prepared, config)
         self._shipyard = Shipyard(
             supernet, prepared, folder / _BUNDLES, backend=config.backend, threads=config.threads
@@ -44,18 +51,18 @@ class Bench:
     def header(self) -> TableHeader:
         """The circumstances of measurements on this bench."""
         config = self._config
-        here = machine()
         return TableHeader(
             space_digest=self._space.digest,
             space_name=self._space.name,
             device=config.device,
             backend=config.backend,
-            beam=config.beam,
+            beam=self._beam,
             threads=config.threads,
             repeats=config.repeats,
             panel_digest=self.panel.digest,
             reference_digest=self._space.smallest().digest,
-            machine={name: here[name] for name in ("processor", "cores")} | {"versions": versions()},
+            machine={"processor": machine()["processor"]},
+            versions=versions(),
         )
 
     def profiler(self, baseline_ms: float | None) -> Profiler:
@@ -65,7 +72,9 @@ class Bench:
             baseline_ms: what the smallest took by the table that is gone on with; None begins a table.
         """
         smallest = self._space.smallest()
-        return Profiler(self._shipyard.open, self.panel, smallest, self._config, baseline_ms=baseline_ms)
+        return Profiler(
+            self._shipyard.open, self.panel, smallest, self._config, beam=self._beam, baseline_ms=baseline_ms
+        )
 
     def loads(self, arch: Architecture) -> dict[str, list[float]]:
         """Share of the tokens of each expert, by layer, with inherited weights."""
@@ -82,15 +91,42 @@ def sentences_of(prepared: PreparedData, config: ProfileConfig) -> Panel:
     return panel([sources[row] for row in range(len(sources))], lengths, config.sentences)
 
 
-def recorded_table(path: Path, space: SearchSpace, config: ProfileConfig) -> MeasuredTable:
-    """Reads a table and checks that it is of this space and device.
+def recorded_table(path: Path, space: SearchSpace, config: ProfileConfig, beam: int) -> MeasuredTable:
+    """Reads a table and checks that it was measured for this space and as this run would measure.
 
     Raises:
-        DataError, SpaceError, AutoMoEError: it is missing, damaged, or of another space or device.
+        DataError, SpaceError, AutoMoEError: it is missing, damaged, or of another space, device, backend or beam.
     """
     if not path.is_file():
         hint = "Name a table.jsonl, such as runs/NAME/profile/current/table.jsonl"
         raise DataError("there is no such file", file=path, key="profile.table", hint=hint)
     table = read_table(path)
     table.check(space_digest=space.digest, space_name=space.name, device=config.device)
+    _check_circumstance(table, "backend", config.backend, "Set profile.backend to that of the table")
+    _check_circumstance(table, "beam", beam, "Set decoding.beam to that of the table")
     return table
+
+
+def check_sentences(table: MeasuredTable, prepared: PreparedData, space: SearchSpace, config: ProfileConfig) -> None:
+    """Checks that a table was measured on the sentences of this corpus, beside the reference of this space.
+
+    Raises:
+        DataError: it was not.
+    """
+    hint = "Use the corpus and profile.sentences that it was measured with, or measure here (profile.table=null)"
+    _check_circumstance(table, "panel_digest", sentences_of(prepared, config).digest, hint)
+    _check_circumstance(table, "reference_digest", space.smallest().digest, hint)
+
+
+def _check_circumstance(table: MeasuredTable, name: str, wanted: object, hint: str) -> None:
+    found = getattr(table.header, name)
+    if found != wanted:
+        raise DataError(
+            "was measured under other circumstances than this run asks for",
+            file=table.path,
+            line=1,
+            key=name,
+            value=found,
+            allowed=str(wanted),
+            hint=hint,
+        )

@@ -1,16 +1,17 @@
 """Stage `profile`: measures the latency of a sample of sub-transformers, each as it would be shipped.
 
 It holds `table.jsonl`, a line a measurement, on the disk as soon as it is made; or a copy of the table that
-`profile.table` names, and then nothing is measured later on either.
+`profile.table` names, and then `select` measures nothing either.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automoe.cost import costs
 from automoe.data import PreparedData
+from automoe.errors import ConfigError
 from automoe.files import sha256_of, write_atomically
 from automoe.latency import (
     TABLE_FILE,
@@ -22,10 +23,11 @@ from automoe.latency import (
 )
 from automoe.nn import Transformer
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.measuring import Bench, recorded_table
+from automoe.pipeline.measuring import Bench, check_sentences, recorded_table
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
+from automoe.predictor import MIN_ROWS
 from automoe.progress import Progress
 from automoe.runtime.backend import find_backend
 from automoe.space import Architecture, GenomeCodec, SearchSpace
@@ -37,27 +39,41 @@ class ProfilePart:
 
     space: SpacePart
     profile: ProfileConfig
+    beam: int
 
 
 def _part(config: RunConfig) -> ProfilePart:
     find_backend(config.profile.backend, "profile.backend")  # a wrong name shall not wait for the training
-    return ProfilePart(space=searched_part(config), profile=config.profile)
+    profile, part = config.profile, searched_part(config)
+    if min(profile.architectures, part.space.num_architectures) < MIN_ROWS:
+        raise ConfigError(
+            "profile.architectures",
+            profile.architectures,
+            f"are too few to predict others from, or all of a space of {part.space.num_architectures} architectures",
+            allowed=f">= {MIN_ROWS}",
+        )
+    if profile.table is not None:  # what is not read shall not be hashed
+        profile = replace(profile, architectures=ProfileConfig.architectures, repeats=ProfileConfig.repeats)
+    return ProfilePart(space=part, profile=profile, beam=config.decoding.beam)
 
 
 def _fingerprint(part: ProfilePart) -> dict[str, str]:
     if part.profile.table is None:
         return {}
-    table = recorded_table(Path(part.profile.table), part.space.space, part.profile)
+    table = recorded_table(Path(part.profile.table), part.space.space, part.profile, part.beam)
     return {"table": sha256_of(table.path)}
 
 
 def _run(part: ProfilePart, inputs: Inputs, out: Path) -> None:
     space, config = part.space.space, part.profile
+    prepared = PreparedData.open(inputs["data"])
     if config.table is not None:
-        write_atomically(out / TABLE_FILE, Path(config.table).read_bytes())
+        table = recorded_table(Path(config.table), space, config, part.beam)
+        check_sentences(table, prepared, space, config)
+        write_atomically(out / TABLE_FILE, table.path.read_bytes())
         return
     supernet = trained_model(inputs["supernet"])
-    bench = Bench(supernet, PreparedData.open(inputs["data"]), space, config, out)
+    bench = Bench(supernet, prepared, space, config, part.beam, out)
     writer = TableWriter(out / TABLE_FILE, bench.header)
     chosen = chosen_architectures(space, config.architectures, supernet, inputs.seed)
     if missing := [arch for arch in chosen if arch.digest not in writer.digests]:

@@ -13,8 +13,9 @@ from automoe.latency import TABLE_FILE, read_table
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.evaluate import COPY, INHERITS, LARGEST, MODEL, hypotheses_file
-from automoe.pipeline.files import FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
-from automoe.pipeline.manifest import machine, read_manifest
+from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.manifest import read_manifest
+from automoe.pipeline.select import bounds_of_median
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.report import (
     BudgetLine,
@@ -29,8 +30,9 @@ from automoe.report import (
 )
 from automoe.search import (
     ARCHIVE,
-    COSTS,
     LATENCY,
+    Estimate,
+    Record,
     ResolvedLimit,
     in_budget_units,
     read_archive,
@@ -62,16 +64,17 @@ def _data(name: str, inputs: Inputs) -> ReportData:
     prepared = PreparedData.open(inputs["data"])
     scores = json.loads((inputs["evaluate"] / SCORES).read_bytes())
     selection = json.loads((inputs["select"] / SELECTION).read_bytes())
-    largest = json.loads((inputs["supernet"] / SIZES).read_bytes())["architecture"]
+    largest = Architecture.from_dict(json.loads((inputs["supernet"] / SIZES).read_bytes())["architecture"])
+    budgets = _budget_lines(inputs, scores, largest)
     summary = prepared.summary
     return ReportData(
         title=name,
         subtitle=f"{summary.corpus}, {summary.source_lang} to {summary.target_lang}",
         points=_points(inputs, selection),
-        budgets=[_budget_line(limit) for limit in selection["budget"]],
+        budgets=budgets,
         chosen=ChosenModel(
             architecture=Architecture.from_dict(selection["architecture"]),
-            largest=Architecture.from_dict(largest),
+            largest=largest,
             expert_loads=scores["systems"][MODEL]["expert_loads"],
             digest=selection["digest"],
             selection_reasons=selection["reasons"],
@@ -80,7 +83,7 @@ def _data(name: str, inputs: Inputs) -> ReportData:
         curves=[*_curves("supernet", inputs["supernet"]), *_curves("distillation", inputs["distill"])],
         models=[_model_row(system, scored) for system, scored in scores["systems"].items()],
         samples=_samples(prepared, inputs["evaluate"]),
-        notes=_notes(scores),
+        notes=_notes(inputs, scores, budgets),
         signature=_signature(inputs, scores),
     )
 
@@ -90,7 +93,7 @@ def _points(inputs: Inputs, selection: Mapping[str, Any]) -> list[FrontPoint]:
     archive = read_archive(continued if continued.exists() else inputs["search"] / ARCHIVE)
     of_select = inputs["select"] / TABLE_FILE
     table = read_table(of_select if of_select.exists() else inputs["profile"] / TABLE_FILE)
-    measured = {row.digest: row.latency_ms for row in table.rows}
+    measured = {row.digest: Estimate(*bounds_of_median(row)) for row in table.rows}
     front = {record.digest for record in archive.front([LATENCY])}
     coverage = json.loads((inputs["predictor"] / PREDICTOR_FILE).read_bytes())["coverage"]
     limits = [ResolvedLimit(**limit, coverage=coverage) for limit in selection["budget"]]
@@ -103,22 +106,39 @@ def _points(inputs: Inputs, selection: Mapping[str, Any]) -> list[FrontPoint]:
                 latency_ms=record.costs[LATENCY].mean,
                 lower_ms=record.costs[LATENCY].lower,
                 upper_ms=record.costs[LATENCY].upper,
-                measured_ms=measured.get(record.digest),
+                measured_ms=measured[record.digest].mean if record.digest in measured else None,
                 flops_g=record.costs["flops_g"].mean,
                 params_m=record.costs["params_m"].mean,
                 on_front=record.digest in front,
                 chosen=record.digest == selection["digest"],
-                feasible=used_share(record.costs, limits) <= 1,  # as `select` counts them
+                feasible=used_share(_judged_costs(record, measured), limits) <= 1,
             )
         )
     return points
 
 
-def _budget_line(limit: Mapping[str, Any]) -> BudgetLine:
-    text = shown_cost(limit["cost"], limit["max"])
-    if limit["max_ratio"] is not None:
-        text += f" ({100 * limit['max_ratio']:g} % of the largest)"
-    return BudgetLine(cost=limit["cost"], max=limit["max"], text=text)
+def _judged_costs(record: Record, measured: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """The costs by which `select` judges: of a measured latency the upper value as it is, whatever the quantile."""
+    if record.digest not in measured:
+        return dict(record.costs)
+    upper = measured[record.digest].upper
+    return {**record.costs, LATENCY: Estimate(upper, upper, upper)}
+
+
+def _budget_lines(inputs: Inputs, scores: Mapping[str, Any], largest: Architecture) -> list[BudgetLine]:
+    """The budget with `evaluate`'s verdicts."""
+    of_largest = json.loads((inputs["predictor"] / BOUNDS).read_bytes())["largest"]
+    was_measured = any(row.digest == largest.digest for row in read_table(inputs["profile"] / TABLE_FILE).rows)
+    lines = []
+    for line in scores["budget"]:
+        cost, text = line["cost"], shown_cost(line["cost"], line["max"])
+        if line["max_ratio"] is not None:
+            whole = shown_cost(cost, of_largest[cost])
+            took = "took in the profile" if was_measured else "is predicted to take"
+            of = f"the {whole} that the largest {took}" if cost == LATENCY else f"the largest's {whole}"
+            text += f" ({100 * line['max_ratio']:g} % of {of})"
+        lines.append(BudgetLine(cost=cost, max=line["max"], text=text, value=line["value"], kept=line["kept"]))
+    return lines
 
 
 def _fit(folder: Path) -> PredictorFit:
@@ -195,14 +215,18 @@ def sample_rows(num: int, most: int) -> Sequence[int]:
     return range(0, max(1, num // most) * min(most, num), max(1, num // most))
 
 
-def _notes(scores: Mapping[str, Any]) -> list[str]:
+def _notes(inputs: Inputs, scores: Mapping[str, Any], budgets: Sequence[BudgetLine]) -> list[str]:
     notes = []
-    for line in scores["budget"]:
-        name, unit = line["cost"], COSTS[line["cost"]]
-        kept = "keeps" if line["kept"] else "breaks"
+    for line in budgets:
+        how = "Measured again after its training" if line.cost == LATENCY else "Computed exactly, not measured"
+        verdict = "keeps" if line.kept else "breaks"
+        taken = shown_cost(line.cost, line.value)
+        notes.append(f"{how}, the bundle takes {taken}: it {verdict} the budget of {line.text}.")
+    here, of_table = _machines(inputs)
+    if here["processor"] != of_table:
         notes.append(
-            f"The bundle, measured again after its training, {kept} the limit on {name}: {line['value']:.4g} {unit}, "
-            f"at most {line['max']:.4g} were allowed."
+            f"The table of latencies was measured on another machine ({of_table}) than the models here "
+            f"({here['processor']}): all latencies are scaled to the machine of the table."
         )
     errors = scores["systems"][MODEL]["placeholders"]
     if errors is not None:
@@ -213,14 +237,21 @@ def _notes(scores: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def _machines(inputs: Inputs) -> tuple[dict[str, Any], str]:
+    """The machine on which `evaluate` measured, and the processor that the table was measured on."""
+    of_table = read_table(inputs["profile"] / TABLE_FILE).header.machine["processor"]
+    return read_manifest(inputs["evaluate"].resolve()).machine, of_table
+
+
 def _signature(inputs: Inputs, scores: Mapping[str, Any]) -> dict[str, str]:
     manifest = read_manifest(inputs["evaluate"].resolve())
     training = read_manifest(inputs["supernet"].resolve())
-    here = machine()
+    here, of_table = _machines(inputs)
     signature = {name: inputs[name].resolve().name for name in inputs.folders}
     signature["seed"] = str(training.identity.seed)
     signature["versions"] = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     signature["machine"] = f"{here['processor']}, {here['cores']} cores"
+    signature["machine of the table"] = of_table
     table = read_table(inputs["profile"] / TABLE_FILE).header
     signature["latency"] = (
         f"milliseconds per sentence, one at a time: {table.device}, {table.backend}, beam {table.beam}, "

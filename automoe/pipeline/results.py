@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from automoe.data import PreparedData
+from automoe.files import read_json
 from automoe.latency import TABLE_FILE, read_table
 from automoe.pipeline.evaluate import MODEL, hypotheses_file
 from automoe.pipeline.export import BUNDLE
-from automoe.pipeline.files import BOUNDS, FIT, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.report import NAMES, sample_rows
 from automoe.search import ARCHIVE, LATENCY, read_archive, shown_cost
 from automoe.space import Architecture, architecture_table
@@ -67,11 +67,11 @@ def _profile_table(made: Result) -> str:
 
 
 def _predictor(folders: Folders) -> Result:
-    fit = json.loads((folders["predictor"] / FIT).read_bytes())
+    fit = read_json(folders["predictor"] / FIT)
     return {
         "kind": fit["kind"],
         "reports": fit["reports"],
-        **json.loads((folders["predictor"] / BOUNDS).read_bytes()),
+        **read_json(folders["predictor"] / BOUNDS),
     }
 
 
@@ -90,7 +90,9 @@ def _predictor_table(made: Result) -> str:
 
 def _search(folders: Folders) -> Result:
     archive = read_archive(folders["search"] / ARCHIVE)
-    return {"evaluated": len(archive), "front": [record.to_dict() for record in archive.front([LATENCY])]}
+    coverage = read_json(folders["predictor"] / PREDICTOR_FILE)["coverage"]
+    front = [record.to_dict() for record in archive.front([LATENCY])]
+    return {"evaluated": len(archive), "coverage": coverage, "front": front}
 
 
 def _search_table(made: Result) -> str:
@@ -100,12 +102,13 @@ def _search_table(made: Result) -> str:
         flops, params = record["costs"]["flops_g"][0], record["costs"]["params_m"][0]
         rows.append([record["digest"], f"{record['loss']:.4f}", f"{mean:.2f}", f"{lower:.2f} to {upper:.2f}",
                      f"{flops:.4f}", f"{params:.3f}"])  # fmt: skip
-    header = ["on the front", "loss", "ms a sentence", "90 % interval", "GFLOPs", "M parameters"]
+    interval = f"{100 * made['coverage']:g} % interval"
+    header = ["on the front", "loss", "ms a sentence", interval, "GFLOPs", "M parameters"]
     return f"{made['evaluated']} sub-transformers evaluated\n{format_table(header, rows)}\n{made['folder']}"
 
 
 def _select(folders: Folders) -> Result:
-    selection: Result = json.loads((folders["select"] / SELECTION).read_bytes())
+    selection: Result = read_json(folders["select"] / SELECTION)
     return selection
 
 
@@ -123,7 +126,7 @@ def _export_table(made: Result) -> str:
 
 
 def _evaluate(folders: Folders) -> Result:
-    scores: Result = json.loads((folders["evaluate"] / SCORES).read_bytes())
+    scores: Result = read_json(folders["evaluate"] / SCORES)
     return scores
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from automoe.errors import ConfigError
+from automoe.pipeline.budget import refuse_after_data, refuse_after_predictor
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.data import DATA
 from automoe.pipeline.distill import DISTILL
@@ -56,7 +59,13 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
             f"one architecture is given, so there is no stage {target!r}",
             allowed=f"null; or with it the stages {', '.join(names)}",
         )
-    folders = execute(stages, config, target)
+    checks: dict[str, Callable[[Path], None]] = {}
+    if "select" in names and names.index(target) >= names.index("select"):
+        checks = {
+            "data": lambda folder: refuse_after_data(config, folder),
+            "predictor": lambda folder: refuse_after_predictor(config, folder),
+        }
+    folders = execute(stages, config, target, after=checks)
     result, table = COMMANDS[command]
     made = {**result(folders), "folder": str(folders[target])}
     print(json.dumps(made, indent=2, ensure_ascii=False) if as_json else table(made))

@@ -7,19 +7,19 @@ table, `table.jsonl`. What finished stages hold never changes.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from automoe.data import PreparedData
-from automoe.files import write_atomically, write_json
-from automoe.latency import TABLE_FILE, Measurement, ProfileConfig, Profiler, TableWriter
+from automoe.files import read_json, write_atomically, write_json
+from automoe.latency import TABLE_FILE, MeasuredTable, Measurement, ProfileConfig, Profiler, TableWriter, read_table
+from automoe.pipeline.budget import feasible_limits
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.files import BOUNDS, PREDICTOR_FILE, SELECTION
+from automoe.pipeline.files import SELECTION
 from automoe.pipeline.measuring import Bench
 from automoe.pipeline.search import SearchPart, evaluations, searching, shown_on, warn_if_torn
 from automoe.pipeline.spaces import searched_part
@@ -33,14 +33,15 @@ from automoe.search import (
     Record,
     ResolvedLimit,
     SelectConfig,
-    check_feasible,
     parse_budget,
     read_archive,
-    resolve,
     run_focused,
     select,
 )
 from automoe.space import Architecture
+
+_BETWEEN_SESSIONS = 0.02
+"""Share by which two measurements of one model differ that were made at different times (seen: 0 to 2 %)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class SelectPart(SearchPart):
     select: SelectConfig
     budget: tuple[Limit, ...]
     profile: ProfileConfig
+    beam: int
 
 
 def _part(config: RunConfig) -> SelectPart:
@@ -58,14 +60,16 @@ def _part(config: RunConfig) -> SelectPart:
         pre_norm=config.model.pre_norm,
         search=config.search,
         select=config.select,
-        budget=parse_budget(config.budget),
+        budget=tuple(sorted(parse_budget(config.budget), key=lambda limit: limit.cost)),  # their order means nothing
         profile=config.profile,
+        beam=config.decoding.beam,
     )
 
 
 def _run(part: SelectPart, inputs: Inputs, out: Path) -> None:
-    limits = _feasible_limits(part, inputs["predictor"])
-    measuring = _Measuring(part, inputs, out) if part.profile.table is None else None
+    limits = feasible_limits(part.budget, part.space.space, inputs["predictor"])
+    measured = read_table(inputs["profile"] / TABLE_FILE)
+    measuring = _Measuring(part, inputs, measured, out) if part.profile.table is None else None
     searching_on = _SearchingOn(part, inputs, limits, out)
     found = read_archive(inputs["search"] / ARCHIVE)
     selection = select(
@@ -74,27 +78,19 @@ def _run(part: SelectPart, inputs: Inputs, out: Path) -> None:
         part.select,
         measure=None if measuring is None else measuring.measure,
         continue_search=searching_on.evaluate,
+        known={row.digest: Estimate(*bounds_of_median(row)) for row in measured.rows},
     )
     for reason in selection.reasons:
         print(reason, file=sys.stderr, flush=True)
     write_json(out / SELECTION, selection.to_dict())
 
 
-def _feasible_limits(part: SelectPart, predictor: Path) -> tuple[ResolvedLimit, ...]:
-    """The budget in the units of its costs; refused here and at once if nothing in the space can keep it."""
-    bounds: Mapping[str, Any] = json.loads((predictor / BOUNDS).read_bytes())
-    coverage = json.loads((predictor / PREDICTOR_FILE).read_bytes())["coverage"]
-    limits = resolve(part.budget, bounds["largest"], coverage=coverage)
-    minima = {limit.cost: limit.lower(Estimate(*bounds["minima"][limit.cost])) for limit in limits}
-    check_feasible(limits, {cost: (least, bounds["begins"]) for cost, least in minima.items()}, part.space.space.name)
-    return limits
-
-
 class _Measuring:
     """Measures on demand; each measurement is on the disk before the next."""
 
-    def __init__(self, part: SelectPart, inputs: Inputs, out: Path) -> None:
+    def __init__(self, part: SelectPart, inputs: Inputs, measured: MeasuredTable, out: Path) -> None:
         self._part, self._inputs, self._out = part, inputs, out
+        self._measured = measured
         self._profiler: Profiler | None = None
         self._bench: Bench | None = None
         self._writer: TableWriter | None = None
@@ -112,19 +108,25 @@ class _Measuring:
         if self._bench is None or self._writer is None or self._profiler is None:
             table = self._out / TABLE_FILE
             if not table.exists():
-                write_atomically(table, (self._inputs["profile"] / TABLE_FILE).read_bytes())
+                write_atomically(table, self._measured.path.read_bytes())
             supernet, prepared = trained_model(self._inputs["supernet"]), PreparedData.open(self._inputs["data"])
-            self._bench = Bench(supernet, prepared, self._part.space.space, self._part.profile, self._out)
-            self._writer = TableWriter(table, self._bench.header)
+            part = self._part
+            self._bench = Bench(supernet, prepared, part.space.space, part.profile, part.beam, self._out)
+            # On another machine, ratios to the reference are scaled to that of the table, as in `evaluate`.
+            header = replace(self._bench.header, machine=self._measured.header.machine)
+            self._writer = TableWriter(table, header)
             self._profiler = self._bench.profiler(self._writer.baseline_ms)
         return self._bench, self._writer, self._profiler
 
 
 def bounds_of_median(row: Measurement) -> tuple[float, float, float]:
-    """A measured median, and its bounds: the passes lie between `low_ms` and `high_ms`, their median much closer."""
-    root = math.sqrt(row.repeats)
-    median = row.latency_ms
-    return median, median - (median - row.low_ms) / root, median + (row.high_ms - median) / root
+    """A measured latency and the bounds of what another measurement would find, in milliseconds per sentence.
+
+    The passes lie between `low_ms` and `high_ms`, their median much closer; another session differs besides.
+    """
+    root, median = math.sqrt(row.repeats), row.latency_ms
+    between = _BETWEEN_SESSIONS * median
+    return median, median - (median - row.low_ms) / root - between, median + (row.high_ms - median) / root + between
 
 
 class _SearchingOn:
@@ -160,7 +162,7 @@ class _SearchingOn:
 
 def chosen_architecture(folder: Path) -> Architecture:
     """The architecture that the finished stage chose."""
-    selection: Mapping[str, Any] = json.loads((folder / SELECTION).read_bytes())
+    selection: Mapping[str, Any] = read_json(folder / SELECTION)
     return Architecture.from_dict(selection["architecture"])
 
 

@@ -6,19 +6,18 @@ It holds `model.safetensors` and `model.json` (the weights of the best validatio
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from automoe.data import DataSummary, PreparedData
 from automoe.errors import RunError, TrainingError
-from automoe.files import sha256_of
+from automoe.files import read_json, sha256_of
 from automoe.nn import Transformer, TransformerConfig
 from automoe.nn.model_folder import SIZES, WEIGHTS, read_model, write_model
 from automoe.pipeline.config import ModelConfig, RunConfig, SupernetSection
 from automoe.pipeline.spaces import SpacePart, space_part
 from automoe.pipeline.stage import Inputs, Stage
-from automoe.space import Architecture
+from automoe.space import SearchSpace
 from automoe.training.config import TrainingConfig
 from automoe.training.inherit import load_initial
 from automoe.training.objective import PlainObjective, SandwichObjective
@@ -41,9 +40,12 @@ class SupernetPart:
 
 
 def _part(config: RunConfig) -> SupernetPart:
-    return SupernetPart(
-        space=space_part(config), model=config.model, supernet=config.supernet, training=config.training
-    )
+    supernet, training = config.supernet, config.training
+    if config.architecture is not None:  # what is not read shall not be hashed
+        supernet = SupernetSection(weights=supernet.weights)
+    if supernet.weights is not None:
+        supernet, training = SupernetSection(weights=supernet.weights), TrainingConfig()
+    return SupernetPart(space=space_part(config), model=config.model, supernet=supernet, training=training)
 
 
 def _fingerprint(part: SupernetPart) -> dict[str, str]:
@@ -66,7 +68,7 @@ def _run(part: SupernetPart, inputs: Inputs, out: Path) -> None:
     space = part.space.space
     model = TransformerConfig(vocab_size=summary.vocab_size, **asdict(part.model))
     if part.weights is not None:
-        _take_over(part.weights, space.largest(), model, summary, out)
+        _take_over(part.weights, space, model, summary, out)
         return
     one_point = space.num_architectures == 1
     job = TrainingJob(
@@ -80,14 +82,13 @@ def _run(part: SupernetPart, inputs: Inputs, out: Path) -> None:
     train(job, out)
 
 
-def _take_over(
-    folder: Path, largest: Architecture, model: TransformerConfig, summary: DataSummary, out: Path
-) -> None:
+def _take_over(folder: Path, space: SearchSpace, model: TransformerConfig, summary: DataSummary, out: Path) -> None:
     """Copies a supernet that was trained elsewhere, if it is one of this corpus, model and space."""
-    transformer = Transformer(largest, model)
-    load_initial(transformer, folder, summary)
-    info = json.loads((folder / SIZES).read_bytes())
-    write_model(transformer, out, **{key: info[key] for key in ("segmenter", "update", "valid_nll") if key in info})
+    transformer = Transformer(space.largest(), model)
+    load_initial(transformer, folder, summary, space.digest)
+    info = read_json(folder / SIZES)
+    known = ("segmenter", "space", "update", "valid_nll")
+    write_model(transformer, out, **{name: info[name] for name in known if name in info})
 
 
 def trained_model(folder: Path) -> Transformer:

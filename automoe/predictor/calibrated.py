@@ -20,8 +20,9 @@ class CalibratedPredictor:
 
     Args:
         kind: name of the regressor; see `find_regressor`.
-        coverage: share of the architectures whose value lies in their interval.
-        folds: parts of the cross-validation.
+        coverage: share of the architectures whose value lies in their interval; see `interval_factor` for tables
+            that are too short to promise it.
+        folds: parts of the cross-validation, at most as many as measured architectures.
         seed: splits the parts.
 
     Raises:
@@ -46,7 +47,10 @@ class CalibratedPredictor:
 
     def fit(self, archs: Sequence[Architecture], values: npt.ArrayLike) -> None:
         """Learns from measured architectures; see `Predictor.fit`."""
-        values_N = check_measured(archs, values, self._folds)
+        self.fit_part(archs, check_measured(archs, values))
+
+    def fit_part(self, archs: Sequence[Architecture], values_N: FloatArray) -> None:
+        """Learns from a part of a table; see `Predictor.fit_part`."""
         rng = np.random.default_rng([self._seed, zlib.crc32(b"calibration"), len(archs)])
         held_out_N = cross_validated(self._fit_predict, archs, values_N, self._folds, rng)
         factor = interval_factor(values_N, held_out_N, self.coverage)
@@ -95,7 +99,7 @@ def make_predictor(kind: str, coverage: float = 0.9, *, folds: int = 10, seed: i
     Args:
         kind: name of the regressor: `ridge`, `depth_lookup`, or an entry point `automoe.predictors`.
         coverage: share of the architectures whose value lies in their interval.
-        folds: parts of the cross-validation that calibrates the interval.
+        folds: parts of the cross-validation that calibrates the interval, at most as many as measured architectures.
         seed: splits the parts.
 
     Raises:

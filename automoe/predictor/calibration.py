@@ -6,6 +6,9 @@ by a model that has not seen its fold, and the ratios of measured to predicted v
 cross-validated residuals around the model of all data, a close relative of the jackknife+ and CV+ (Barber et al.
 2021). Ratios, since a latency of 100 ms is not known to the same millisecond as one of 10 ms.
 
+A coverage takes a number of rows (`rows_for_coverage`): of n ratios the largest covers n / (n + 1). With fewer rows
+nothing can be promised, and the interval is made wider than any error that was seen: see `interval_factor`.
+
 Shape suffixes: N architectures.
 """
 
@@ -21,25 +24,36 @@ from automoe.errors import AutoMoEError
 from automoe.predictor.predictor import FloatArray
 from automoe.space import Architecture
 
-_HINT = "Measure more architectures (profile.architectures)"
+MIN_ROWS = 3
+"""Measured architectures that it takes at least: one to hold out, and two of which one calibrates the other."""
+
+_WIDENED = 2.0
+"""Power of the largest ratio where there are too few for the coverage. Of normal errors, 3 ratios cover 93 %."""
+_ROUNDING = 1e-9
+"""0.9 * 10 is a little more than 9 in floating point."""
 
 
-def check_measured(archs: Sequence[Architecture], values: npt.ArrayLike, folds: int) -> FloatArray:
+def rows_for_coverage(coverage: float) -> int:
+    """Measured architectures that it takes to promise this coverage: 9 for 0.9, 19 for 0.95."""
+    return max(1, math.ceil(coverage / (1 - coverage) - _ROUNDING))
+
+
+def check_measured(archs: Sequence[Architecture], values: npt.ArrayLike) -> FloatArray:
     """Checks that there is something to learn from.
 
     Returns:
         The values, as an array.
 
     Raises:
-        AutoMoEError: too few rows for the folds, values that are not positive, or all the same.
+        AutoMoEError: fewer than `MIN_ROWS` rows, values that are not positive, or all the same.
     """
     values_N = np.asarray(values, dtype=np.float64)
     if values_N.shape != (len(archs),):
         raise ValueError(f"{len(archs)} architectures, but values of shape {values_N.shape}")
-    if len(archs) < folds:
+    if len(archs) < MIN_ROWS:
         raise AutoMoEError(
-            f"there are {len(archs)} measured architecture(s), too few for {folds} folds (predictor.folds)",
-            hint=_HINT,
+            f"there are {len(archs)} measured architecture(s), too few to learn from: it takes at least {MIN_ROWS}",
+            hint="Measure more (profile.architectures); a space that has no more is too small to need a search",
         )
     bad_N = ~(np.isfinite(values_N) & (values_N > 0))
     if bad_N.any():
@@ -58,8 +72,11 @@ def check_measured(archs: Sequence[Architecture], values: npt.ArrayLike, folds: 
 
 
 def folds_of(count: int, folds: int, rng: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.int64], ...]]:
-    """Splits 0 to count - 1 at random into parts of (almost) equal size; yields (the others, the part) of each."""
-    parts = np.array_split(rng.permutation(count), folds)
+    """Splits 0 to count - 1 at random into parts of (almost) equal size; yields (the others, the part) of each.
+
+    There are `folds` parts, or `count` of one row each if that is fewer.
+    """
+    parts = np.array_split(rng.permutation(count), min(folds, count))
     for held_out in parts:
         yield np.setdiff1d(np.arange(count), held_out), np.sort(held_out)
 
@@ -77,7 +94,7 @@ def cross_validated(
         fit_predict: learns from the first two arguments and predicts the third.
         archs: the architectures.
         values_N: their values.
-        folds: parts that are held out in turn.
+        folds: parts that are held out in turn, at most as many as architectures.
         rng: splits the parts.
     """
     predicted_N = np.empty(len(archs))
@@ -91,21 +108,16 @@ def cross_validated(
 def interval_factor(values_N: FloatArray, predicted_N: FloatArray, coverage: float) -> float:
     """The factor >= 1 such that the value is within [predicted / factor, predicted * factor], with this coverage.
 
+    With fewer values than `rows_for_coverage` it is the square of the largest ratio: an error twice as large (in
+    logarithms) as any that was seen. That promises no coverage; `fit_report` finds out what it comes to.
+
     Args:
         values_N: measured values, positive.
         predicted_N: predictions by models that have not seen them, positive.
         coverage: share of new architectures whose value shall lie in the interval.
-
-    Raises:
-        AutoMoEError: too few values for this coverage: of n values the largest error covers n / (n + 1).
     """
     errors_N = np.sort(np.abs(np.log(values_N / predicted_N)))
-    rank = math.ceil((len(errors_N) + 1) * coverage - 1e-9)  # 0.9 * 10 is a little more than 9 in floating point
-    if rank > len(errors_N):
-        least = math.ceil(coverage / (1 - coverage) - 1e-9)
-        raise AutoMoEError(
-            f"{len(errors_N)} measured architectures are too few for intervals of coverage {coverage:g}: "
-            f"it takes at least {least}",
-            hint=f"{_HINT}, or lower predictor.coverage",
-        )
-    return float(np.exp(errors_N[rank - 1]))
+    if len(errors_N) < rows_for_coverage(coverage):
+        return float(np.exp(_WIDENED * errors_N[-1]))
+    rank = math.ceil((len(errors_N) + 1) * coverage - _ROUNDING)
+    return float(np.exp(errors_N[max(1, min(rank, len(errors_N))) - 1]))

@@ -45,6 +45,9 @@ class Predictor(Protocol):
             AutoMoEError: there is too little to learn from.
         """
 
+    def fit_part(self, archs: Sequence[Architecture], values_N: FloatArray) -> None:
+        """As `fit`, of a part of a table that was checked: it may be of two rows, or of equal values."""
+
     def predict(self, archs: Sequence[Architecture]) -> Prediction:
         """Predicts architectures, the measured ones no differently from others."""
 

@@ -24,7 +24,10 @@ class Regressor(Protocol):
 
     @classmethod
     def fit(cls, archs: Sequence[Architecture], values_N: FloatArray) -> Self:
-        """Learns from architectures and their values, all positive and not all alike."""
+        """Learns from one architecture or more, and their values, all positive.
+
+        A part of a short table may be a single row, or rows of equal values.
+        """
 
     def predict(self, archs: Sequence[Architecture]) -> FloatArray:
         """A positive value for each architecture."""

@@ -18,7 +18,7 @@ from automoe.predictor.calibration import check_measured, folds_of
 from automoe.predictor.predictor import FloatArray, Predictor
 from automoe.space import Architecture
 
-_MIN_ROWS = 3
+_MIN_ROWS_OF_DEPTH = 3
 """Rows of a depth below which their order says nothing."""
 
 
@@ -45,7 +45,7 @@ class FitReport:
     """The same among architectures of equal decoder depth, averaged over the depths by their rows: 0 for a depth
     in which the predictor tells no architectures apart; None if no depth has 3 rows."""
     coverage: float
-    """Share of the measured values in their interval."""
+    """Share of the measured values that were found in their interval, whatever the predictor was asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -61,13 +61,13 @@ def fit_report(
         make: makes an unfitted predictor.
         archs: measured architectures.
         values: their values.
-        folds: parts that are held out in turn.
+        folds: parts that are held out in turn, at most as many as architectures.
         seed: splits the parts.
 
     Raises:
-        AutoMoEError: there is too little to learn from.
+        AutoMoEError: there is too little to learn from: fewer than `MIN_ROWS` architectures, or equal values.
     """
-    values_N = check_measured(archs, values, folds)
+    values_N = check_measured(archs, values)
     rng = np.random.default_rng([seed, zlib.crc32(b"fit report"), len(archs)])
     mean_N, lower_N, upper_N = np.empty((3, len(archs)))
     for others, held_out in folds_of(len(archs), folds, rng):
@@ -93,7 +93,7 @@ def fit_report(
 
 def _fitted(make: Callable[[], Predictor], archs: Sequence[Architecture], values_N: FloatArray) -> Predictor:
     predictor = make()
-    predictor.fit(archs, values_N)
+    predictor.fit_part(archs, values_N)
     return predictor
 
 
@@ -104,7 +104,7 @@ def _within_depth(
     for depth in np.unique(depth_N):
         here_N = depth_N == depth
         count = int(here_N.sum())
-        if count < _MIN_ROWS:
+        if count < _MIN_ROWS_OF_DEPTH:
             continue
         rows += count
         # A mean by depth differs between folds, and is the lower the higher the value that was held out: an order

@@ -19,6 +19,8 @@ from automoe.space import Architecture
 _ALPHAS = np.logspace(-4, 3, 22)
 """Strengths of the penalty to choose from, by leave-one-out; the features are standardised."""
 _FLOOR = 0.5
+_ROUNDING = 1e-9
+"""Features that differ by no more, relative to their size, are the same sum in another order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,8 @@ class Ridge:
 
     Errors are weighed relative to the value, as users mind them and as intervals are made. No prediction is below
     half of the least value that was learnt from, so all are positive; where the smallest architecture of the space
-    was measured, nothing comes near that.
+    was measured, nothing comes near that. Where the measured architectures differ in no feature, as those that differ
+    in heads alone, it is the mean of their values.
     """
 
     names: tuple[str, ...]
@@ -42,7 +45,7 @@ class Ridge:
     floor: float
     """The least prediction."""
     alpha: float
-    """Strength of the penalty that was chosen."""
+    """Strength of the penalty that was chosen; 0 if there is no feature to weigh."""
 
     @classmethod
     def fit(cls, archs: Sequence[Architecture], values_N: FloatArray) -> Ridge:
@@ -56,7 +59,9 @@ class Ridge:
         except ImportError as error:
             raise DependencyError("scikit-learn", extra="search") from error
         x_NF, names = physical_features(archs)
-        differs_F = np.ptp(x_NF, axis=0) > 0
+        differs_F = np.ptp(x_NF, axis=0) > _ROUNDING * np.abs(x_NF).max(axis=0)
+        if not differs_F.any():
+            return cls._mean(values_N)
         x_NF = x_NF[:, differs_F]
         centre_F, scale_F = x_NF.mean(axis=0), x_NF.std(axis=0)
         regression = RidgeCV(alphas=_ALPHAS)
@@ -70,6 +75,12 @@ class Ridge:
             floor=_FLOOR * float(values_N.min()),
             alpha=float(regression.alpha_),
         )
+
+    @classmethod
+    def _mean(cls, values_N: FloatArray) -> Ridge:
+        """The mean, of every architecture."""
+        floor = _FLOOR * float(values_N.min())
+        return cls(names=(), centre=(), scale=(), weight=(), intercept=float(values_N.mean()), floor=floor, alpha=0.0)
 
     def predict(self, archs: Sequence[Architecture]) -> FloatArray:
         """The linear function, not below the floor."""

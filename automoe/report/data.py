@@ -29,7 +29,7 @@ class FrontPoint:
     on_front: bool = False
     chosen: bool = False
     feasible: bool = True
-    """Whether it keeps every budget."""
+    """Whether it keeps every budget, as the choice saw it: by its upper bound, measured where it was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,11 @@ class BudgetLine:
     """"latency_ms", "flops_g", "params_m" or "memory_mb"."""
     max: float
     text: str
-    """As it reads after "the budget of": "12.3 ms (60 % of the largest)"."""
+    """As it reads after "the budget of": "12.3 ms (60 % of the 20.5 ms that the largest took in the profile)"."""
+    value: float
+    """What the bundle takes, in the unit of the cost."""
+    kept: bool
+    """Whether the bundle keeps it: the page says what this says, and compares nothing itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,12 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
 
 
+def beside(value: float, limit: float) -> str:
+    """Three significant digits, or as many more as show that the value is not the limit: "24.31" beside 24.3."""
+    digits = next((many for many in range(3, 8) if significant(value, many) != significant(limit, many)), 3)
+    return significant(value, digits)
+
+
 def fixed(value: float | None, decimals: int = 1) -> str:
     """So many decimals, as scores are printed; None and what is not a number are a dash."""
     return DASH if value is None or not math.isfinite(value) else f"{value:,.{decimals}f}"

@@ -7,13 +7,14 @@ from typing import Any
 
 from automoe.report.canvas import ACCENT, FAINT, INK, MUTED, PAPER, draw
 from automoe.report.data import BudgetLine, FrontPoint, ReportData
-from automoe.report.formats import shortened, significant
+from automoe.report.formats import significant
 
 _AXES = {
     "latency_ms": "latency, ms per sentence",
     "flops_g": "FLOPs of one sentence pair, 1e9",
     "params_m": "parameters, 1e6",
 }
+_UNITS = {"latency_ms": "ms", "flops_g": "GFLOPs", "params_m": "M parameters"}
 _CHARACTER, _MARGIN = 7.3, 60
 """Estimates, in units: the width of a letter, and what the axis labels take of a panel's width."""
 
@@ -85,7 +86,7 @@ def _panel(axes: Any, cost: str, data: ReportData, width: int) -> None:
 def _budget_line(axes: Any, budget: BudgetLine, ends: tuple[float, float], width: int) -> None:
     axes.axvspan(budget.max, ends[1], color=FAINT, alpha=0.35, linewidth=0, zorder=0)
     axes.axvline(budget.max, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-    label = shortened(f"budget: {budget.text}", int((width - _MARGIN) / _CHARACTER))
+    label = f"budget: {budget.max:.4g} {_UNITS[budget.cost]}"
     half = min(0.5, 0.5 * len(label) * _CHARACTER / (width - _MARGIN))
     middle = min(1 - half, max(half, (budget.max - ends[0]) / (ends[1] - ends[0])))  # all of it inside the panel
     axes.annotate(
@@ -99,8 +100,7 @@ def _mark_chosen(axes: Any, cost: str, point: FrontPoint, ends: tuple[float, flo
     if cost == "latency_ms" and point.measured_ms is not None:
         value = point.measured_ms
     axes.scatter([value], [point.loss], s=150, facecolors="none", edgecolors=INK, linewidths=1.6, zorder=6)
-    unit = {"latency_ms": "ms", "flops_g": "GFLOPs", "params_m": "M parameters"}[cost]
-    label = f"chosen: {significant(value)} {unit}, loss {point.loss:.3f}"
+    label = f"chosen: {significant(value)} {_UNITS[cost]}, loss {point.loss:.3f}"
     room = (value - ends[0]) / (ends[1] - ends[0]) * (width - _MARGIN) - 15
     label = label if room > _CHARACTER * len(label) else "chosen"
     to_the_left = room > _CHARACTER * len(label)  # below and left of a front there is nothing else

@@ -121,6 +121,10 @@ def _summary(data: ReportData) -> list[tuple[str, str, str]]:
         table.append((what, *("" if x is None else show(x) for x in pair)))  # type: ignore[arg-type]
 
     add("latency, ms a sentence", lambda r: formats.significant(r.latency_ms), rows)
+    for line in data.budgets:
+        verdict = "kept" if line.kept else "broken"
+        this = f"{verdict}: {formats.beside(line.value, line.max)}"
+        table.append((f"budget, at most {line.max:.4g} {readings.UNITS[line.cost]}", this, ""))
     add("BLEU", lambda r: formats.fixed(r.bleu), rows)
     add("chrF", lambda r: formats.fixed(r.chrf), rows)
     add("GFLOPs a sentence pair", lambda r: formats.significant(r.flops_g), rows)

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from automoe.report.data import Curve, PredictorFit, ReportData
+from automoe.report.data import BudgetLine, Curve, FrontPoint, PredictorFit, ReportData
 from automoe.report.expert_use import layer_uses
-from automoe.report.formats import counted, fixed, listed, percent, significant
+from automoe.report.formats import beside, counted, fixed, listed, percent, significant
 
-_UNITS = {"latency_ms": "ms a sentence", "flops_g": "GFLOPs", "params_m": "M parameters", "memory_mb": "MB"}
+UNITS = {"latency_ms": "ms a sentence", "flops_g": "GFLOPs", "params_m": "M parameters", "memory_mb": "MB"}
+"""Of each cost that can have a budget, as it follows a number."""
 
 
 def headline(data: ReportData) -> str:
@@ -18,57 +19,88 @@ def headline(data: ReportData) -> str:
     row = data.chosen_row()
     size = None if row is None else row.params_total_m
     model = "a model" if size is None else f"a model of {significant(size)}\u00a0M parameters"
-    costs = ["latency_ms", *(budget.cost for budget in data.budgets if budget.cost != "latency_ms")]
-    if size is not None and "params_m" in costs:
-        costs.remove("params_m")  # said already
-    values = [(_cost(data, cost), _UNITS[cost]) for cost in dict.fromkeys(costs)]
-    found = [f"{significant(value)}\u00a0{unit}" for value, unit in values if value is not None]
+    costs = {} if row is None or row.latency_ms is None else {"latency_ms": significant(row.latency_ms)}
+    costs |= {budget.cost: beside(budget.value, budget.max) for budget in data.budgets}
+    if size is not None and all(budget.kept for budget in data.budgets if budget.cost == "params_m"):
+        costs.pop("params_m", None)  # said already
+    found = [f"{value}\u00a0{UNITS[cost]}" for cost, value in costs.items()]
     if row is not None and row.bleu is not None:
         found.append(f"{fixed(row.bleu)}\u00a0BLEU")
     ending = f": {', '.join(found)}." if found else "."
-    return f"{data.title}: {model} {_verdict(data)}{ending}"
+    return f"{data.title}: {model} {_verdict(data.budgets)}{ending}"
 
 
-def _verdict(data: ReportData) -> str:
-    """Which budgets the model keeps or misses; neither is said of costs that are unknown."""
-    if not data.budgets:
+def _verdict(budgets: Sequence[BudgetLine]) -> str:
+    """Which budgets the bundle breaks, and which it keeps."""
+    if not budgets:
         return "for no budget"
-    costs = [(budget, cost) for budget in data.budgets if (cost := _cost(data, budget.cost)) is not None]
-    broken = [budget for budget, cost in costs if cost > budget.max]
-    if broken:
-        verb, budgets = "misses", broken
-    elif costs:
-        verb, budgets = "keeps", [budget for budget, _ in costs]
-    else:
-        verb, budgets = "was chosen for", list(data.budgets)
-    return f"{verb} the budget{'s' * (len(budgets) > 1)} of {listed([budget.text for budget in budgets])}"
+    groups = {
+        verb: [line for line in budgets if line.kept == kept] for verb, kept in (("breaks", False), ("keeps", True))
+    }
+    return " but ".join(f"{verb} {_budgets(lines)}" for verb, lines in groups.items() if lines)
+
+
+def _budgets(lines: Sequence[BudgetLine]) -> str:
+    return f"the budget{'s' * (len(lines) > 1)} of {listed([line.text for line in lines])}"
 
 
 def front_reading(data: ReportData) -> str:
-    """How to read the front, and where the chosen architecture stands."""
+    """How to read the front, where the chosen architecture stands, and which budgets its bundle breaks."""
     if not data.points:
-        return "The search evaluated no architecture."
-    feasible = [point for point in data.points if point.feasible]
+        return " ".join(["The search evaluated no architecture.", *_broken(data.budgets)])
     on_front = sum(point.on_front for point in data.points)
-    total = counted(len(data.points), "architecture")
-    asked = "budget" if len(data.budgets) == 1 else "budgets"
-    text = f"Lower left is better: of {total} that the search evaluated, {on_front} "
-    text += f"{'is' if on_front == 1 else 'are'} on the front"
-    text += (
-        f" and {len(feasible):,} {'keeps' if len(feasible) == 1 else 'keep'} the {asked}." if data.budgets else "."
-    )
+    text = f"Lower left is better: of {counted(len(data.points), 'architecture')} that the search evaluated, "
+    text += _how_many(on_front, "is on the front", "are on the front")
+    if data.budgets:
+        keeping, asked = sum(point.feasible for point in data.points), _asked(data)
+        text += f" and {_how_many(keeping, f'keeps {asked}', f'keep {asked}')}"
     point = data.chosen_point()
-    if point is None:
-        return text
-    rank = 1 + sum(other.loss < point.loss for other in feasible if other is not point)
-    place = "the lowest" if rank == 1 else f"number {rank} by"
-    among = f"of those that keep the {asked}" if data.budgets else "of all"
-    text += f" The chosen one has {place} loss {among}, {point.loss:.3f} nats per token"
+    sentences = [] if point is None else [f"{_place(data, point)}; {_latency(point)}."]
+    return " ".join([f"{text}.", *sentences, *_broken(data.budgets)])
+
+
+def _place(data: ReportData, point: FrontPoint) -> str:
+    """Where the chosen one stands by loss, among those that it was chosen from."""
+    loss = f"{point.loss:.3f} nats per token"
+    if data.budgets and not point.feasible:
+        return f"The chosen one, of loss {loss}, is not among those that keep {_asked(data)}"
+    rivals = [other for other in data.points if other is not point and (other.feasible or not data.budgets)]
+    if not rivals:
+        that_keeps = f" that keeps {_asked(data)}" if data.budgets else ""
+        return f"The chosen one is the only one{that_keeps}; its loss is {loss}"
+    among = f"those that keep {_asked(data)}" if data.budgets else "all"
+    lower = sum(other.loss < point.loss for other in rivals)
+    if lower == 0:
+        return f"The chosen one has the lowest loss of {among}, {loss}"
+    return f"The chosen one has a loss of {loss}; of {among}, {_how_many(lower, 'has', 'have')} a lower one"
+
+
+def _latency(point: FrontPoint) -> str:
+    """What was predicted for the chosen one, and what was measured when it was chosen."""
     if point.measured_ms is None:
-        return text + f"; predicted are {significant(point.latency_ms)} ms, it was not measured."
+        return f"{significant(point.latency_ms)} ms are predicted for it, it was not measured"
     where = "inside" if point.lower_ms <= point.measured_ms <= point.upper_ms else "outside"
     ends = f"{significant(point.lower_ms)} to {significant(point.upper_ms)} ms"
-    return text + f"; measured, it takes {significant(point.measured_ms)} ms, {where} the predicted {ends}."
+    return f"measured, it takes {significant(point.measured_ms)} ms, {where} the predicted {ends}"
+
+
+def _broken(budgets: Sequence[BudgetLine]) -> list[str]:
+    """A sentence for each budget that the bundle breaks in the end."""
+    return [
+        f"The bundle that was made of it breaks the budget of {line.text}: "
+        f"it takes {beside(line.value, line.max)} {UNITS[line.cost]}."
+        for line in budgets
+        if not line.kept
+    ]
+
+
+def _asked(data: ReportData) -> str:
+    return "the budget" if len(data.budgets) == 1 else "every budget"
+
+
+def _how_many(number: int, one: str, many: str) -> str:
+    """ "none is on the front", "1 is on the front", "3 are on the front"."""
+    return f"{number or 'none'} {one}" if number < 2 else f"{number:,} {many}"
 
 
 def experts_reading(data: ReportData) -> str:
@@ -137,18 +169,6 @@ def architecture_text(data: ReportData) -> str:
         what = f"experts of width {', '.join(experts)}" if use.has_experts else f"dense, width {widths[0]}"
         layers.append(f"{use.name}: {heads}, {what}")
     return f"The chosen architecture. {'; '.join(layers)}."
-
-
-def _cost(data: ReportData, cost: str) -> float | None:
-    """What the chosen model costs: as the models' table has it, else as the search knew it."""
-    row, point = data.chosen_row(), data.chosen_point()
-    in_row = {"latency_ms": "latency_ms", "flops_g": "flops_g", "params_m": "params_total_m"}.get(cost)
-    value = None if row is None or in_row is None else getattr(row, in_row)
-    if value is not None or point is None:
-        return value
-    if cost == "latency_ms" and point.measured_ms is not None:
-        return point.measured_ms
-    return getattr(point, cost, None)
 
 
 def _last(curve: Curve) -> float | None:

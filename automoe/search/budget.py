@@ -43,8 +43,10 @@ class Limit:
             raise ConfigError(key, problem=problem, hint="Give one of them, and set the other to null")
         if self.max is not None:
             _check_max(key, self.max, UNITS[self.cost])
-        elif not 0 < _number(f"{key}.max_ratio", self.max_ratio) <= 1:
-            raise ConfigError(f"{key}.max_ratio", self.max_ratio, allowed="0 < ratio <= 1, of the largest")
+        elif not 0 < _number(f"{key}.max_ratio", self.max_ratio) < 1:
+            raise ConfigError(
+                f"{key}.max_ratio", self.max_ratio, allowed="0 < ratio < 1, of the largest; null for no limit"
+            )
         if self.device not in DEVICES:
             hint = did_you_mean(str(self.device), DEVICES)
             raise ConfigError(f"{key}.device", self.device, "is not measured", allowed=", ".join(DEVICES), hint=hint)
@@ -85,6 +87,10 @@ class ResolvedLimit:
     def lower(self, estimate: Estimate) -> float:
         """What the cost stays above with the probability `quantile`."""
         return estimate.mean * (estimate.lower / estimate.mean) ** self._stretch
+
+    def ratio_of(self, value: float) -> float | None:
+        """A value as a share of what the largest architecture costs, where the limit was given as one."""
+        return None if self.max_ratio is None else value * self.max_ratio / self.max
 
     @property
     def _stretch(self) -> float:
@@ -168,11 +174,12 @@ def check_feasible(limits: Sequence[ResolvedLimit], minima: Mapping[str, tuple[f
             continue
         bound = f" (lower {_percent(limit.quantile)} bound) on {limit.device}" if limit.cost == LATENCY else ""
         of = "" if limit.max_ratio is None else f", that is {shown_cost(limit.cost, limit.max)}"
+        ratio = limit.ratio_of(least)
         raise ConfigError(
             limit.key,
             limit.given,
             f"cannot be met{of}: the cheapest architecture of space {space_name!r} takes at least "
-            f"{shown_cost(limit.cost, least)}{bound}",
+            f"{shown_cost(limit.cost, least)}{bound}{'' if ratio is None else f', {ratio:.3g} of the largest'}",
             hint=f"Raise the budget, or widen the space ({begins})",
         )
 

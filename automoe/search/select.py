@@ -27,12 +27,15 @@ def select(
     config: SelectConfig,
     measure: Measure | None = None,
     continue_search: Callable[[int], Sequence[Record]] | None = None,
+    *,
+    known: Mapping[str, Estimate] | None = None,
 ) -> Selection:
     """Chooses the architecture of the lowest loss that keeps the budget; ties by latency, then by digest.
 
     From the lowest loss upward, the first that keeps the budget is the choice. On the way those whose interval
     straddles a limit are measured, at most `config.measure` of them, and so is the choice itself: where the
-    measurement breaks the budget, the walk goes on.
+    measurement breaks the budget, the walk goes on. If nothing is left in the end, those that were passed over are
+    measured after all, from the lowest bound upward, until one keeps the budget.
 
     Args:
         records: of the archive.
@@ -41,6 +44,7 @@ def select(
         measure: measures a latency; None if nothing can be measured: the bounds of the predictions decide alone.
         continue_search: adds so many evaluations just below the budget (`run_focused`) and returns all records, or
             the new ones; None if the search cannot go on.
+        known: latencies that were measured before, by digest; they stand for the predictions.
 
     Raises:
         ConfigError: nothing keeps the budget; it names what comes nearest.
@@ -48,9 +52,10 @@ def select(
     if not records:
         raise ConfigError("budget", problem="cannot be applied: no architecture was evaluated")
     limits = tuple(limits)
-    records, reasons = _with_more_near_the_budget(records, limits, config, continue_search)
-    walk = _Walk(records, limits, config, measure)
-    chosen = walk.first_that_keeps()
+    known = {} if known is None else known
+    records, reasons = _with_more_near_the_budget(records, limits, config, continue_search, known)
+    walk = _Walk(records, limits, config, measure, known)
+    chosen = walk.first_that_keeps() or walk.any_that_keeps()
     reasons += walk.reasons
     if chosen is None:
         raise _nothing_keeps(records, limits, walk.measured)
@@ -74,9 +79,10 @@ class _Walk:
         limits: Sequence[ResolvedLimit],
         config: SelectConfig,
         measure: Measure | None,
+        known: Mapping[str, Estimate],
     ) -> None:
         self.order = sorted(records, key=lambda record: (record.loss, _mean_latency(record), record.digest))
-        self.measured: dict[str, Estimate] = {}
+        self.measured = {record.digest: known[record.digest] for record in self.order if record.digest in known}
         self.reasons: list[str] = []
         self._limits, self._config = limits, config
         self._measure = measure if any(limit.cost == LATENCY for limit in limits) else None
@@ -91,13 +97,24 @@ class _Walk:
                 unmeasured += 1
             elif verdict != "breaks":
                 left -= verdict == "doubtful"
-                if self._measure is not None:
+                if self._measure is not None and record.digest not in self.measured:
                     self._measure_now(record, self._measure, verdict)
                     verdict = self.verdict(record)
                 if verdict == "keeps":
                     self._note_unmeasured(unmeasured)
                     return record
         self._note_unmeasured(unmeasured)
+        return None
+
+    def any_that_keeps(self) -> Record | None:
+        """Where the walk found nothing: the doubtful ones are measured after all, the likeliest to keep it first."""
+        if self._measure is None:
+            return None
+        doubtful = [record for record in self.order if self.verdict(record) == "doubtful"]
+        for record in sorted(doubtful, key=lambda record: _used(record, self._limits, self.measured)):
+            self._measure_now(record, self._measure, "doubtful")
+            if self.verdict(record) == "keeps":
+                return record
         return None
 
     def verdict(self, record: Record) -> Verdict:
@@ -135,11 +152,12 @@ def _with_more_near_the_budget(
     limits: Sequence[ResolvedLimit],
     config: SelectConfig,
     continue_search: Callable[[int], Sequence[Record]] | None,
+    known: Mapping[str, Estimate],
 ) -> tuple[list[Record], list[str]]:
     """All records there are in the end, and what was found and done in words."""
     found = list(records)
-    reasons = [_about_records(found, limits, config)]
-    use = [_used(record, limits, {}) for record in found]
+    reasons = [_about_records(found, limits, config, known)]
+    use = [_used(record, limits, known) for record in found]
     if sum(config.near_ratio <= share <= 1 for share in use) >= config.near:
         return found, reasons
     if max(use) <= 1:
@@ -153,12 +171,14 @@ def _with_more_near_the_budget(
         )
         more = continue_search(config.extra_evaluations)
         found = list({record.digest: record for record in (*found, *more)}.values())
-        reasons.append(_about_records(found, limits, config))
+        reasons.append(_about_records(found, limits, config, known))
     return found, reasons
 
 
-def _about_records(records: Sequence[Record], limits: Sequence[ResolvedLimit], config: SelectConfig) -> str:
-    use = [_used(record, limits, {}) for record in records]
+def _about_records(
+    records: Sequence[Record], limits: Sequence[ResolvedLimit], config: SelectConfig, known: Mapping[str, Estimate]
+) -> str:
+    use = [_used(record, limits, known) for record in records]
     near = sum(config.near_ratio <= share <= 1 for share in use)
     return (
         f"{_count(len(records))} evaluated, {sum(share <= 1 for share in use)} of which keep the budget "
@@ -189,12 +209,14 @@ def _nothing_keeps(
         is_measured = nearest.digest in measured
         how = " when it was measured" if is_measured else f" (upper {100 * limit.quantile:g} % bound)"
     allowed = "" if limit.max_ratio is None else f", where {shown_cost(limit.cost, limit.max)} are allowed"
+    ratio = limit.ratio_of(bound * 1.0005)
+    enough = f"{limit.cost} to {bound * 1.0005:.4g}" if ratio is None else f"max_ratio to {ratio:.4g}"
     return ConfigError(
         limit.key,
         limit.given,
         f"no evaluated architecture keeps the budget: the nearest, {nearest.digest}, takes "
         f"{shown_cost(limit.cost, bound)}{how}{allowed}",
-        hint=f"Raise {limit.cost} to {bound * 1.0005:.4g} or more, or search longer (search.evaluations)",
+        hint=f"Raise {enough} or more, or search longer (search.evaluations)",
     )
 
 

@@ -13,7 +13,7 @@ class SupernetConfig:
 
     random: int = 1
     """Sub-transformers that every step draws at random, beside the largest and the smallest."""
-    distillation: float = 0.5
+    distillation: float = 0.2
     """Share of the distillation from the largest sub-network in the loss of all others; the rest is cross-entropy."""
     temperature: float = 1.0
     """Divides the scores of both in the distillation; above 1 the largest teaches more of what it thinks unlikely."""

@@ -44,13 +44,16 @@ class CheckpointFolder:
 
         Args:
             trainer: fairseq's.
-            epoch_iterator: fairseq's, at the place in the data that was reached.
+            epoch_iterator: fairseq's, at the place in the data that was reached; at update 0 its beginning.
             best: the best validation so far, this one included.
             loss: that of this validation.
         """
-        path = self.path(trainer.get_num_updates())
+        update = trainer.get_num_updates()
+        # Before the first batch fairseq's iterator has no state.
+        place = epoch_iterator.state_dict() if update > 0 else {"epoch": 1, "iterations_in_epoch": 0}
+        path = self.path(update)
         aside = path.with_name(path.name + PARTIAL)
-        state = {"train_iterator": epoch_iterator.state_dict(), "best": [best.update, best.loss], "loss": loss}
+        state = {"train_iterator": place, "best": [best.update, best.loss], "loss": loss}
         trainer.consolidate_optimizer()  # fairseq expects this call before each of the next
         trainer.save_checkpoint(str(aside), state)
         with aside.open("rb") as stream:
@@ -64,7 +67,7 @@ class CheckpointFolder:
         """Restores the newest checkpoint that can be read, and the place in the data where it was written.
 
         Returns:
-            fairseq's epoch iterator (at the beginning if there is no checkpoint), and the best so far.
+            fairseq's epoch iterator (at the beginning if there is no checkpoint), and the best so far (None then).
         """
         for path in reversed(self._all()):
             if not _readable(path):

@@ -12,6 +12,7 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from automoe.nn import mean_router_losses, smoothed_cross_entropy
+from automoe.training.config import TrainingConfig
 
 PANEL = "panel:"
 """Prefix of what is logged for each sub-transformer that a validation looks at."""
@@ -24,9 +25,15 @@ Output = tuple[Tensor, int, dict[str, Any]]
 class AutoMoECrossEntropyConfig(FairseqDataclass):
     """Arguments of the criterion."""
 
-    label_smoothing: float = field(default=0.1, metadata={"help": "probability spread over the vocabulary"})
-    balance_loss: float = field(default=0.01, metadata={"help": "coefficient of the load-balancing loss"})
-    router_z_loss: float = field(default=0.001, metadata={"help": "coefficient of the router z-loss"})
+    label_smoothing: float = field(
+        default=TrainingConfig.label_smoothing, metadata={"help": "probability spread over the vocabulary"}
+    )
+    balance_loss: float = field(
+        default=TrainingConfig.balance_loss, metadata={"help": "coefficient of the load-balancing loss"}
+    )
+    router_z_loss: float = field(
+        default=TrainingConfig.router_z_loss, metadata={"help": "coefficient of the router z-loss"}
+    )
 
 
 class AutoMoECriterion(FairseqCriterion):

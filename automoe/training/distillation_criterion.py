@@ -23,8 +23,10 @@ class AutoMoEDistillationConfig(AutoMoECrossEntropyConfig):
     teacher: str = field(
         default=MISSING, metadata={"help": "model folder (model.json, model.safetensors), such as a supernet's"}
     )
-    distillation: float = field(default=0.5, metadata={"help": "share of learning from the teacher"})
-    distillation_temperature: float = field(default=1.0, metadata={"help": "divides the scores in the distillation"})
+    distillation: float = field(default=DistillConfig.share, metadata={"help": "share of learning from the teacher"})
+    distillation_temperature: float = field(
+        default=DistillConfig.temperature, metadata={"help": "divides the scores in the distillation"}
+    )
 
 
 @register_criterion("automoe_distillation", dataclass=AutoMoEDistillationConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from automoe.data import DataSummary
 from automoe.distill.teacher import Teacher
@@ -24,22 +25,26 @@ def read_teacher(folder: Path, summary: DataSummary) -> Teacher:
     Raises:
         TrainingError: it is no model folder, is damaged, or is of another vocabulary.
     """
-    return Teacher(_read(folder, summary, "teacher"))
+    teacher, _ = _read(folder, summary, "teacher")
+    return Teacher(teacher)
 
 
-def load_initial(transformer: Transformer, folder: Path, summary: DataSummary) -> None:
+def load_initial(
+    transformer: Transformer, folder: Path, summary: DataSummary, space_digest: str | None = None
+) -> None:
     """Replaces the weights of a model by those in a folder, of the same sizes.
 
     Args:
         transformer: the model that will be trained.
         folder: written by `train` or `nn.model_folder.write_model`.
         summary: the corpus that it learns.
+        space_digest: the search space that the weights must have been trained for, if the folder names one.
 
     Raises:
         TrainingError: it is no model folder, is damaged, or is of another vocabulary or another place of the norms.
-        SpaceError: it is of another architecture.
+        SpaceError: it is of another architecture, or the supernet of another space.
     """
-    initial = _read(folder, summary, "initial model")
+    initial, info = _read(folder, summary, "initial model")
     if initial.maximum != transformer.maximum:
         raise SpaceError(
             f"the initial model has another architecture ({_sizes(initial)}) than the one to train "
@@ -47,6 +52,13 @@ def load_initial(transformer: Transformer, folder: Path, summary: DataSummary) -
             file=folder / SIZES,
             key="initial",
             hint="Extract the architecture from its supernet, or begin with random weights",
+        )
+    if space_digest is not None and info.get("space", space_digest) != space_digest:
+        raise SpaceError(
+            f"the initial model is the supernet of another space (digest {info['space']}, not {space_digest})",
+            file=folder / SIZES,
+            key="initial",
+            hint="Train it anew, or search the space that it was trained for",
         )
     if initial.config.pre_norm != transformer.config.pre_norm:
         raise TrainingError(
@@ -59,7 +71,7 @@ def load_initial(transformer: Transformer, folder: Path, summary: DataSummary) -
     transformer.load_state_dict(initial.state_dict(), strict=True)
 
 
-def _read(folder: Path, summary: DataSummary, what: str) -> Transformer:
+def _read(folder: Path, summary: DataSummary, what: str) -> tuple[Transformer, dict[str, Any]]:
     try:
         transformer = read_model(folder)
         info = json.loads((folder / SIZES).read_bytes())
@@ -83,7 +95,7 @@ def _read(folder: Path, summary: DataSummary, what: str) -> Transformer:
             file=folder / SIZES,
             hint=_RETRAIN,
         )
-    return transformer
+    return transformer, info
 
 
 def _sizes(transformer: Transformer) -> str:

@@ -14,9 +14,10 @@ FILE = "training.jsonl"
 class TrainingLog:
     """Appends records; a resumed training first drops what is newer than its checkpoint, and torn lines."""
 
-    def __init__(self, folder: Path, *, resumed_at: int) -> None:
+    def __init__(self, folder: Path, *, resumed_at: int | None) -> None:
+        """Goes on with the record in `folder` after the update `resumed_at`, or begins a new one (None)."""
         self._path = folder / FILE
-        kept = [record for record in read_log(folder) if record["update"] <= resumed_at]
+        kept = [] if resumed_at is None else [r for r in read_log(folder) if r["update"] <= resumed_at]
         write_atomically(self._path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def write(self, kind: str, update: int, **values: Any) -> None:

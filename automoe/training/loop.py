@@ -26,7 +26,7 @@ from automoe.training.criterion import PANEL
 from automoe.training.inherit import load_initial
 from automoe.training.log import TrainingLog
 from automoe.training.registration import AutoMoETranslationTask
-from automoe.training.train import TrainingJob
+from automoe.training.train import SandwichObjective, TrainingJob
 
 _LOG_EVERY = 50
 _CRASH = "crash.pt"
@@ -50,19 +50,25 @@ def run(job: TrainingJob, folder: Path) -> None:
     checkpoints = CheckpointFolder(folder / CHECKPOINTS)
     epoch_iterator, best = checkpoints.restore(trainer)
     done = trainer.get_num_updates()
-    if job.initial is not None and done == 0:
-        load_initial(model.transformer, job.initial, task.prepared.summary)
-    log = TrainingLog(folder, resumed_at=done)
+    initial = job.initial if best is None else None
+    if initial is not None:
+        load_initial(model.transformer, initial, task.prepared.summary)
+    log = TrainingLog(folder, resumed_at=None if best is None else done)
     with Progress(job.objective.label, total=job.training.max_updates, unit="update", done=done) as progress:
         training = _Training(job.training, trainer, checkpoints, log, progress, best)
         try:
+            if initial is not None:  # the first best: no training ends with worse weights than it began with
+                training.validate_and_save(epoch_iterator, update=0)
             while trainer.get_num_updates() < job.training.max_updates:
                 training.run_epoch(epoch_iterator)
                 epoch_iterator = epoch_batches(trainer, epoch_iterator.next_epoch_idx)
         except torch.OutOfMemoryError as error:
             raise _no_memory(trainer.get_num_updates() + 1) from error
     assert training.best is not None, "max_updates >= 1, and the last update is validated"
-    _finish(model, checkpoints, training.best, folder, segmenter=task.prepared.summary.segmenter)
+    info = {"segmenter": task.prepared.summary.segmenter}
+    if isinstance(job.objective, SandwichObjective):
+        info["space"] = job.objective.space.digest
+    _finish(model, checkpoints, training.best, folder, info)
 
 
 def _check_lengths(prepared: PreparedData, max_tokens: int) -> None:
@@ -106,13 +112,20 @@ class _Training:
             if update % _LOG_EVERY == 0:
                 self.log.write("train", update, **losses, lr=self.trainer.get_lr())
             if update % settings.validate_every == 0 or update == settings.max_updates:
-                self._validate_and_save(epoch_iterator, update)
+                self.validate_and_save(epoch_iterator, update)
             if update == settings.max_updates:
                 return
 
-    def _validate_and_save(self, epoch_iterator: Any, update: int) -> None:
+    def validate_and_save(self, epoch_iterator: Any, update: int) -> None:
+        """Validates, and writes a checkpoint, after `update` optimiser steps.
+
+        Raises:
+            TrainingError: the validation loss is NaN or infinite.
+        """
         loss, panel = _validate(self.trainer)
         if not math.isfinite(loss):  # before it is saved: the newest checkpoint must be one to go on from
+            if update == 0:
+                raise _unusable(loss)
             raise _diverged(f"update {update}: the validation loss is {loss}", self.settings.lr)
         self.log.write("valid", update, nll_loss=loss, **({"panel": panel} if panel else {}))
         if self.best is None or loss < self.best.loss:
@@ -145,6 +158,11 @@ def _diverged(problem: str, lr: float) -> TrainingError:
     return TrainingError(problem, key="training.lr", value=lr, hint=hint)
 
 
+def _unusable(loss: float) -> TrainingError:
+    hint = "Train that model anew with a lower learning rate, or begin with random weights"
+    return TrainingError(f"the validation loss of the initial model is {loss}", key="initial", hint=hint)
+
+
 def _no_memory(update: int) -> TrainingError:
     return TrainingError(
         f"update {update}: the device has no memory left",
@@ -168,10 +186,10 @@ def _validate(trainer: Any) -> tuple[float, dict[str, float]]:
     return loss, {name.removeprefix(PANEL): total / size for name, total in totals.items()}
 
 
-def _finish(model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path, *, segmenter: str) -> None:
+def _finish(model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path, info: dict[str, str]) -> None:
     (checkpoints.folder / _CRASH).unlink(missing_ok=True)
     model.load_state_dict(checkpoints.weights(best.update))
-    write_model(model.transformer, folder, update=best.update, valid_nll=best.loss, segmenter=segmenter)
+    write_model(model.transformer, folder, update=best.update, valid_nll=best.loss, **info)
 
 
 def _fairseq_config(job: TrainingJob, save_dir: Path) -> Any:

@@ -24,13 +24,19 @@ class AutoMoESandwichConfig(AutoMoECrossEntropyConfig):
         default=MISSING, metadata={"help": "search space: name or YAML file; checkpoints hold its content"}
     )
     random_architectures: int = field(
-        default=1, metadata={"help": "random sub-transformers of a step, beside the largest and the smallest"}
+        default=SupernetConfig.random,
+        metadata={"help": "random sub-transformers of a step, beside the largest and the smallest"},
     )
-    panel: int = field(default=2, metadata={"help": "random sub-transformers that are validated, always the same"})
+    panel: int = field(
+        default=SupernetConfig.panel, metadata={"help": "random sub-transformers that are validated, always the same"}
+    )
     distillation: float = field(
-        default=0.5, metadata={"help": "share of learning from the largest in the loss of all others"}
+        default=SupernetConfig.distillation,
+        metadata={"help": "share of learning from the largest in the loss of all others"},
     )
-    distillation_temperature: float = field(default=1.0, metadata={"help": "divides the scores in the distillation"})
+    distillation_temperature: float = field(
+        default=SupernetConfig.temperature, metadata={"help": "divides the scores in the distillation"}
+    )
     seed: int = II("common.seed")
 
 

@@ -100,6 +100,7 @@ def train(job: TrainingJob, out: Path) -> None:
 
     Writes there `model.safetensors` and `model.json` (the weights with the lowest validation loss; of a supernet
     the lowest mean over its panel), `training.jsonl`, `training.log`, and `checkpoints/` in fairseq's format.
+    Initial weights are validated too, as update 0: if no update improves them, they are the result.
 
     Args:
         job: what to train on what, and how.

@@ -19,6 +19,7 @@ HEADER = TableHeader(
     panel_digest=PANEL.digest,
     reference_digest=DENSE.digest,
     machine={"processor": "fake"},
+    versions={"automoe": "0"},
 )
 
 
@@ -49,5 +50,5 @@ class Machine:
         return Stepper(HashModel(20))
 
     def profiler(self, baseline_ms: float | None = None, repeats: int = 3) -> Profiler:
-        config = ProfileConfig(repeats=repeats, beam=3)
-        return Profiler(self.open_stepper, PANEL, DENSE, config, baseline_ms=baseline_ms, clock=self.clock)
+        config = ProfileConfig(repeats=repeats)
+        return Profiler(self.open_stepper, PANEL, DENSE, config, beam=3, baseline_ms=baseline_ms, clock=self.clock)

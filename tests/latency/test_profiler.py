@@ -102,7 +102,7 @@ def test_real_transformers_are_measured_with_beams_that_differ(beam):
     torch.manual_seed(0)
     transformer = Transformer(MAXIMUM, TransformerConfig(vocab_size=40))
     profiler = Profiler(
-        lambda arch: TorchStepper(transformer, arch), PANEL, DENSE_SLICE, ProfileConfig(repeats=2, beam=beam)
+        lambda arch: TorchStepper(transformer, arch), PANEL, DENSE_SLICE, ProfileConfig(repeats=2), beam=beam
     )
     arch, _ = random_slice(MAXIMUM, np.random.default_rng(1))
     loads = {"encoder.0": [1.0]}
@@ -115,9 +115,7 @@ def test_real_transformers_are_measured_with_beams_that_differ(beam):
 DENSE_SLICE, _ = random_slice(MAXIMUM, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize(
-    "key, value", [("architectures", 1), ("sentences", 0), ("repeats", 0), ("beam", 0), ("threads", 0)]
-)
+@pytest.mark.parametrize("key, value", [("architectures", 1), ("sentences", 0), ("repeats", 0), ("threads", 0)])
 def test_a_setting_out_of_range_is_refused_by_its_key(key, value):
     with pytest.raises(ConfigError, match=rf"profile\.{key}={value}"):
         ProfileConfig(**{key: value})

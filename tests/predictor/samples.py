@@ -17,13 +17,25 @@ SPACE = SearchSpace(
     ),
 )
 
+ONE = ExpertChoices(count=(1,), width=(32,))
+HEADS = SearchSpace(
+    name="heads",
+    encoder=SideChoices(dim=(32,), depth=(1,), layers=(LayerChoices(heads=(1, 2, 4), experts=ONE),)),
+    decoder=SideChoices(
+        dim=(32,),
+        depth=(1,),
+        layers=(DecoderLayerChoices(heads=(1, 2, 4), experts=ONE, cross_layers=(1,)),),
+    ),
+)
+"""Its architectures differ in no physical feature."""
 
-def architectures(count: int, seed: int = 0) -> list[Architecture]:
+
+def architectures(count: int, seed: int = 0, space: SearchSpace = SPACE) -> list[Architecture]:
     """Different architectures, the largest and the smallest first."""
     rng = np.random.default_rng(seed)
-    found = dict.fromkeys([SPACE.largest(), SPACE.smallest()])
+    found = dict.fromkeys([space.largest(), space.smallest()])
     while len(found) < count:
-        found[SPACE.sample(rng)] = None
+        found[space.sample(rng)] = None
     return list(found)
 
 

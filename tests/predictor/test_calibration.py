@@ -3,16 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automoe.errors import AutoMoEError
-from automoe.predictor.calibration import cross_validated, folds_of, interval_factor
+from automoe.predictor.calibration import cross_validated, folds_of, interval_factor, rows_for_coverage
 from tests.predictor.samples import architectures
 
 
 @given(st.integers(2, 60), st.integers(2, 10), st.integers(0, 99))
 def test_folds_hold_out_each_row_once(count, folds, seed):
-    folds = min(folds, count)
     parts = list(folds_of(count, folds, np.random.default_rng(seed)))
-    assert len(parts) == folds
+    assert len(parts) == min(folds, count)
     assert sorted(np.concatenate([held_out for _, held_out in parts]).tolist()) == list(range(count))
     for others, held_out in parts:
         assert len(held_out) and set(others) | set(held_out) == set(range(count)) and not set(others) & set(held_out)
@@ -51,7 +49,22 @@ def test_new_values_are_covered_as_often_as_promised():
     assert np.mean(covered) == pytest.approx(0.8, abs=0.02)  # exactly 16 / 20
 
 
-def test_too_few_rows_for_the_coverage_are_refused_with_the_number_it_takes():
-    assert interval_factor(np.full(9, 2.0), np.ones(9), 0.9) == pytest.approx(2.0)
-    with pytest.raises(AutoMoEError, match=r"8 measured.*coverage 0\.9: it takes at least 9.*Measure more"):
-        interval_factor(np.full(8, 2.0), np.ones(8), 0.9)
+@given(st.integers(1, 40), st.floats(0.05, 0.99), st.integers(0, 99))
+def test_too_few_rows_for_the_coverage_make_an_interval_wider_than_any_error(count, coverage, seed):
+    ratios = np.exp(np.random.default_rng(seed).standard_normal(count))
+    largest = max(ratios.max(), 1 / ratios.min())
+    factor = interval_factor(ratios, np.ones(count), coverage)
+    if count < rows_for_coverage(coverage):
+        assert factor == pytest.approx(largest**2) and factor > largest
+    else:
+        assert factor <= largest * (1 + 1e-12)
+
+
+def test_the_rows_that_a_coverage_takes_are_those_whose_largest_error_covers_as_much():
+    assert [rows_for_coverage(coverage) for coverage in (0.5, 0.8, 0.9, 0.95)] == [1, 4, 9, 19]
+
+
+def test_three_errors_doubled_cover_nine_tenths_of_normal_ones():
+    error_NR = np.random.default_rng(0).standard_normal((2000, 4))
+    factors = [interval_factor(np.exp(error_R[:3]), np.ones(3), 0.9) for error_R in error_NR]
+    assert np.mean(np.abs(error_NR[:, 3]) <= np.log(factors)) == pytest.approx(0.93, abs=0.02)

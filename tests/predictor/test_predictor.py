@@ -4,12 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from automoe.errors import AutoMoEError, ConfigError
-from automoe.predictor import Prediction, PredictorConfig, make_predictor, predictor_from_dict
+from automoe.predictor import MIN_ROWS, Prediction, PredictorConfig, make_predictor, predictor_from_dict
 from automoe.predictor.depth_lookup import DepthLookup
 from automoe.predictor.ridge import Ridge
-from tests.predictor.samples import architectures, latency_ms, measured
+from tests.predictor.samples import HEADS, architectures, latency_ms, measured
 
 KINDS = ["ridge", "depth_lookup"]
 
@@ -112,8 +114,9 @@ def test_features_that_do_not_vary_are_left_out():
 @pytest.mark.parametrize(
     "count, values, message",
     [
-        (1, lambda v: v, r"there are 1 measured architecture\(s\), too few for 10 folds.*Measure more"),
-        (9, lambda v: v, r"there are 9 measured architecture\(s\), too few for 10 folds.*Measure more"),
+        (0, lambda v: v, r"there are 0 measured architecture\(s\), too few .* at least 3"),
+        (2, lambda v: v, r"there are 2 measured.* at least 3.*profile\.architectures.*too small to need a search"),
+        (3, lambda v: np.full_like(v, 3.5), r"all 3 measured values are 3\.5: there is nothing to predict"),
         (20, lambda v: np.full_like(v, 3.5), r"all 20 measured values are 3\.5: there is nothing to predict"),
         (20, lambda v: np.where(np.arange(20) == 4, np.nan, v), r"value=nan: .* is not a positive number"),
         (20, lambda v: v - v.min(), r"value=0\.0: .* is not a positive number"),
@@ -123,6 +126,29 @@ def test_too_little_to_learn_from_is_refused(kind, count, values, message):
     archs, latencies = measured(max(count, 2), 0.02)
     with pytest.raises(AutoMoEError, match=message):
         make_predictor(kind, 0.9).fit(archs[:count], values(latencies[:count]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(KINDS), st.integers(MIN_ROWS, 12), st.sampled_from([0.5, 0.9, 0.99]), st.integers(0, 99))
+def test_few_rows_make_a_predictor_whose_interval_holds_its_mean(kind, count, coverage, seed):
+    predictor = make_predictor(kind, coverage, folds=10, seed=seed)
+    predictor.fit(*measured(count, 0.05, seed))
+    prediction = predictor.predict(NEW)
+    assert np.isfinite(prediction.upper_N).all() and (prediction.lower_N > 0).all() and predictor.factor > 1
+    again = predictor_from_dict(json.loads(json.dumps(predictor.to_dict(), allow_nan=False)))
+    np.testing.assert_array_equal(again.predict(NEW).upper_N, prediction.upper_N)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.1, 1e3), min_size=1, max_size=9))
+def test_ridge_predicts_the_mean_of_architectures_that_differ_in_no_feature(values):
+    archs = architectures(9, space=HEADS)[: len(values)]
+    ridge = Ridge.fit(archs, np.array(values))
+    assert ridge.names == () and ridge.weight == ()
+    np.testing.assert_allclose(ridge.predict(NEW), np.mean(values))
+    again = Ridge.from_dict(json.loads(json.dumps(ridge.to_dict(), allow_nan=False)))
+    assert again == ridge
+    np.testing.assert_array_equal(again.predict(NEW), ridge.predict(NEW))
 
 
 def test_an_unknown_predictor_is_refused_with_the_nearest_name():

@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from automoe.errors import AutoMoEError
-from automoe.predictor import fit_report, make_predictor
-from tests.predictor.samples import architectures, latency_ms, measured
+from automoe.predictor import MIN_ROWS, fit_report, make_predictor
+from tests.predictor.samples import HEADS, architectures, latency_ms, measured
 
 
 def report(kind, count=40, noise=0.02, values=None):
@@ -53,8 +55,36 @@ def test_without_three_rows_of_a_depth_nothing_is_said_about_order_within_depths
     assert fit.spearman_within_depth is None
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(["ridge", "depth_lookup"]), st.data())
+def test_few_rows_are_cross_validated_even_if_a_part_of_them_has_equal_values(kind, data):
+    count = data.draw(st.integers(MIN_ROWS, 12))
+    values = data.draw(st.lists(st.sampled_from([1.0, 2.0, 5.0]), min_size=count, max_size=count))
+    values[:2] = [1.0, 2.0]  # not all are equal
+    fit = fit_report(lambda: make_predictor(kind, 0.9), architectures(count), values, 10, 1)
+    measured_N, lower_N, upper_N = np.array(fit.measured), np.array(fit.lower), np.array(fit.upper)
+    assert fit.coverage == np.mean((lower_N <= measured_N) & (measured_N <= upper_N))
+    assert (lower_N > 0).all() and json.loads(json.dumps(fit.to_dict(), allow_nan=False)) == fit.to_dict()
+
+
+@pytest.mark.parametrize("kind", ["ridge", "depth_lookup"])
+def test_architectures_that_differ_in_no_feature_are_all_predicted_alike(kind):
+    archs, values = architectures(9, space=HEADS), np.linspace(1, 2, 9)
+    fit = fit_report(lambda: make_predictor(kind, 0.9), archs, values, 10, 1)
+    np.testing.assert_allclose(fit.predicted, (values.sum() - values) / 8)  # each by the mean of the others
+    assert fit.spearman_within_depth == 0.0
+
+
+def test_intervals_of_few_rows_hold_most_of_what_they_have_not_seen():
+    shares = []
+    for seed in range(12):
+        archs, values_N = measured(8, 0.05, seed)
+        shares.append(fit_report(lambda: make_predictor("ridge", 0.9), archs, values_N, 10, 1).coverage)
+    assert np.mean(shares) > 0.85
+
+
 @pytest.mark.parametrize(
-    "count, values, message", [(9, None, "too few for 10 folds"), (20, np.ones(20), "there is nothing to predict")]
+    "count, values, message", [(2, None, "too few .* at least 3"), (20, np.ones(20), "there is nothing to predict")]
 )
 def test_too_little_to_learn_from_is_refused(count, values, message):
     with pytest.raises(AutoMoEError, match=message):

@@ -162,7 +162,15 @@ REPORT = ReportData(
     title="quickstart",
     subtitle="English to German, Home Assistant; one thread of a CPU, beam 4. The bundle is 7.4 MB.",
     points=points(),
-    budgets=[BudgetLine(cost="latency_ms", max=12.3, text="12.3 ms (60 % of the largest)")],
+    budgets=[
+        BudgetLine(
+            cost="latency_ms",
+            max=12.3,
+            text="12.3 ms (60 % of the 20.5 ms that the largest took in the profile)",
+            value=11.4,
+            kept=True,
+        )
+    ],
     chosen=chosen(),
     predictor=predictor(),
     curves=curves(),

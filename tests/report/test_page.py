@@ -128,6 +128,7 @@ def test_the_table_of_models_shows_a_dash_for_what_is_unknown(page):
 def test_the_first_screen_sets_the_model_beside_the_largest(page):
     summary = re.search(r'id="summary".*?</table>', page, flags=re.S)[0]
     rows = [re.findall(r">([^<>]+)</t[hd]>", row) for row in summary.split("</tr>")]
+    assert ["budget, at most 12.3 ms a sentence", "kept: 11.4"] in rows
     assert ["BLEU", "31.0", "30.1"] in rows and ["experts", "9", "28"] in rows
     alone = render(changed(models=[replace(row, role="other") for row in REPORT.models]))
     assert re.search(r'"row">BLEU</th><td class="strong">31.0</td><td></td>', alone)

@@ -46,6 +46,16 @@ def folder(tmp_path):
     return checkpoints
 
 
+def test_nothing_but_the_beginning_is_kept_as_the_best_until_another_is(tmp_path):
+    checkpoints, trainer = CheckpointFolder(tmp_path / "checkpoints"), FakeTrainer()
+    untouched = SimpleNamespace()  # fairseq's iterator has no state before its first batch
+    checkpoints.save(trainer, untouched, Best(0, 1.0), 1.0)
+    assert restored(checkpoints) == (0, Best(0, 1.0))
+    for trainer.update in (10, 20, 30):
+        checkpoints.save(trainer, trainer.get_train_iterator(1), Best(0, 1.0), 2.0)
+    assert [path.name[-5:-3] for path in sorted(checkpoints.folder.iterdir())] == ["00", "20", "30"]
+
+
 def restored(folder):
     trainer = FakeTrainer()
     _, best = folder.restore(trainer)

@@ -1,16 +1,19 @@
 """The commands of fairseq itself, with our plug-in."""
 
+import argparse
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from automoe.cli import fairseq_plugin_folder
 from automoe.data import PreparedData
 from automoe.decoding import SearchConfig, search
+from automoe.distill import DistillConfig
 from automoe.nn import TorchStepper
 from automoe.nn.model_folder import read_model
 from automoe.space import (
@@ -21,7 +24,11 @@ from automoe.space import (
     read_architecture,
     read_space,
 )
-from automoe.training.train import train
+from automoe.supernet import SupernetConfig
+from automoe.training.config import TrainingConfig
+from automoe.training.registration import AutoMoECrossEntropy, AutoMoEDistillation, AutoMoESandwich
+from automoe.training.train import DistillObjective, PlainObjective, SandwichObjective, train
+from tests.spaces import small_space
 from tests.training.job import tiny_job
 
 
@@ -62,6 +69,22 @@ def test_fairseq_train_trains_a_supernet_and_distils_from_a_model(data, undistur
     assert SearchSpace.from_dict(json.loads(criterion["space"])) == space
     model, _ = arguments_in(tmp_path / "student")
     assert Architecture.from_dict(json.loads(model["architecture"])) == read_architecture(find_architecture("tiny"))
+
+
+@pytest.mark.parametrize(("criterion", "objective"), [
+    (AutoMoECrossEntropy, PlainObjective()),
+    (AutoMoESandwich, SandwichObjective(space=small_space(), config=SupernetConfig())),
+    (AutoMoEDistillation, DistillObjective(teacher=Path("teacher"), config=DistillConfig())),
+])  # fmt: skip
+def test_our_settings_and_the_arguments_of_fairseq_have_the_same_defaults(criterion, objective):
+    parser = argparse.ArgumentParser()
+    criterion.add_args(parser)
+    given = iter(objective.flags()[2:])
+    ours = parser.parse_args([text for flag, value in zip(given, given, strict=True) for text in (flag, value)])
+    theirs = vars(parser.parse_args([])) | {key: getattr(ours, key) for key in ("space", "teacher") if key in ours}
+    assert vars(ours) == theirs
+    for name in ("label_smoothing", "balance_loss", "router_z_loss"):
+        assert theirs[name] == getattr(TrainingConfig(), name)
 
 
 def arguments_in(folder: Path) -> tuple[dict, dict]:

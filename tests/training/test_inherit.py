@@ -37,6 +37,19 @@ def test_another_architecture_is_named_with_both_sizes(folder):
         load_initial(Transformer(MAXIMUM, CONFIG), folder, SUMMARY)
 
 
+def test_the_supernet_of_another_space_is_named_with_both_digests(folder):
+    write_model(Transformer(DENSE, CONFIG), folder, space="0a1b")
+    model = Transformer(DENSE, CONFIG)
+    load_initial(model, folder, SUMMARY, space_digest="0a1b")
+    load_initial(model, folder, SUMMARY)
+    with pytest.raises(SpaceError, match=r"another space.*0a1b, not 2c3d.*Train it anew, or search the space that"):
+        load_initial(model, folder, SUMMARY, space_digest="2c3d")
+
+
+def test_a_model_that_does_not_say_its_space_is_told_by_its_architecture_alone(folder):
+    load_initial(Transformer(DENSE, CONFIG), folder, SUMMARY, space_digest="2c3d")
+
+
 def test_another_place_of_the_norms_is_named(folder):
     model = Transformer(DENSE, TransformerConfig(vocab_size=19, pre_norm=False))
     with pytest.raises(TrainingError, match=r"pre_norm=True, the one to train False"):

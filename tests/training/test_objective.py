@@ -35,6 +35,21 @@ def supernet(data, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def inherited(supernet, tmp_path_factory):
+    """The smallest sub-transformer of the supernet, as it is there."""
+    folder, smallest = tmp_path_factory.mktemp("inherited"), SPACE.smallest()
+    write_model(read_model(supernet).extract(smallest, supernet_placement(smallest)), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def student(data, supernet, inherited, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("student")
+    train(student_job(data, supernet, inherited), folder)
+    return folder
+
+
 def student_job(data, teacher, initial=None, **training):
     """The smallest architecture of the supernet `teacher`, distilled from it."""
     objective = DistillObjective(teacher=teacher, config=DistillConfig())
@@ -64,7 +79,7 @@ def test_supernet_improves_and_keeps_the_best_mean_of_its_panel(supernet):
         assert valid[30]["panel"][name] < valid[10]["panel"][name]
     info = json.loads((supernet / "model.json").read_text())
     best = min(valid.values(), key=lambda record: record["nll_loss"])
-    assert (info["update"], info["valid_nll"]) == (best["update"], best["nll_loss"])
+    assert (info["update"], info["valid_nll"], info["space"]) == (best["update"], best["nll_loss"], SPACE.digest)
 
 
 def test_every_sub_transformer_is_logged_with_the_loss_that_the_evaluator_finds(data, supernet):
@@ -90,17 +105,34 @@ def test_space_of_one_architecture_is_trained_as_that_architecture_alone(data, u
     assert (tmp_path / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
 
 
-def test_distillation_begins_with_the_inherited_weights_and_improves_them(data, supernet, tmp_path):
-    transformer, smallest = read_model(supernet), SPACE.smallest()
-    (tmp_path / "inherited").mkdir()
-    write_model(transformer.extract(smallest, supernet_placement(smallest)), tmp_path / "inherited")
-    # A rate that grows so slowly that the first validation still sees what was inherited.
-    slowly = {"lr": 0.02, "warmup_updates": 1000, "max_updates": 20, "validate_every": 1}
-    train(student_job(data, supernet, tmp_path / "inherited", **slowly), tmp_path / "out")
-    losses = [record["nll_loss"] for record in read_log(tmp_path / "out") if record["kind"] == "valid"]
-    inherited = SupernetEvaluator(transformer, validation_batches(PreparedData.open(data))).loss(smallest)
-    assert losses[0] == pytest.approx(inherited, abs=0.005)
-    assert losses[-1] < min(inherited, losses[0]) - 0.005
+def test_distillation_begins_with_the_inherited_weights_and_improves_them(data, supernet, student):
+    valid = {record["update"]: record["nll_loss"] for record in read_log(student) if record["kind"] == "valid"}
+    evaluator = SupernetEvaluator(read_model(supernet), validation_batches(PreparedData.open(data)))
+    assert list(valid) == [0, 10, 20, 30]
+    assert valid[0] == pytest.approx(evaluator.loss(SPACE.smallest()), abs=1e-5)
+    assert min(valid.values()) < valid[0] - 0.005
+
+
+def test_distillation_that_makes_the_inherited_weights_worse_ends_with_them(data, supernet, inherited, tmp_path):
+    job = student_job(data, supernet, inherited, lr=20.0, warmup_updates=1, max_updates=4, validate_every=1)
+    train(job, tmp_path)
+    valid = {record["update"]: record["nll_loss"] for record in read_log(tmp_path) if record["kind"] == "valid"}
+    info = json.loads((tmp_path / "model.json").read_text())
+    assert all(valid[update] > valid[0] for update in (2, 3, 4))  # the first step of a warm-up has the rate 0
+    assert (info["update"], info["valid_nll"]) == (0, valid[0])
+    assert (tmp_path / "model.safetensors").read_bytes() == (inherited / "model.safetensors").read_bytes()
+
+
+def test_distillation_killed_around_its_first_checkpoint_ends_with_the_same_bits(
+    data, supernet, inherited, student, tmp_path
+):
+    # As a kill leaves it after the validation of what is inherited, before the checkpoint of it.
+    (tmp_path / "training.jsonl").write_text('{"kind": "valid", "update": 0, "nll_loss": 5.0}\n')
+    job = student_job(data, supernet, inherited)
+    kill_when("checkpoints/*_00000000.pt", start(job, tmp_path), tmp_path)
+    train(job, tmp_path)
+    for name in ("model.safetensors", "model.json", "training.jsonl"):
+        assert (tmp_path / name).read_bytes() == (student / name).read_bytes(), name
 
 
 def test_supernet_must_hold_its_space(data):

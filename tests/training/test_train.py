@@ -61,10 +61,12 @@ def test_file_of_the_user_never_stands_in_for_a_module(data, tmp_path, monkeypat
 
 
 def test_resumed_log_drops_what_its_checkpoint_does_not_know(tmp_path):
-    log = TrainingLog(tmp_path, resumed_at=0)
+    log = TrainingLog(tmp_path, resumed_at=None)
     for update in (10, 20, 30):
         log.write("valid", update, nll_loss=1.0)
     with (tmp_path / "training.jsonl").open("a") as stream:
         stream.write('{"kind": "valid", "upd')  # a kill tore the line
     TrainingLog(tmp_path, resumed_at=20)
     assert [record["update"] for record in read_log(tmp_path)] == [10, 20]
+    TrainingLog(tmp_path, resumed_at=None)
+    assert read_log(tmp_path) == []

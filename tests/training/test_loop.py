@@ -1,0 +1,99 @@
+"""What the loop makes of losses that are no numbers, without a process."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from fairseq.data import Dictionary
+from fairseq.logging import metrics
+
+from automoe.errors import TrainingError
+from automoe.nn import Transformer, TransformerConfig
+from automoe.nn.model_folder import write_model
+from automoe.training.checkpoints import CheckpointFolder
+from automoe.training.distillation_criterion import AutoMoEDistillation, AutoMoEDistillationConfig
+from automoe.training.log import TrainingLog, read_log
+from automoe.training.loop import _train_step, _Training
+from automoe.training.registration import AutoMoETransformerModel
+from automoe.training.sandwich_criterion import AutoMoESandwich, AutoMoESandwichConfig
+from automoe.training.task import UPDATE
+from tests.spaces import small_space
+from tests.training.job import tiny_job
+
+SPACE, CONFIG = small_space(), TransformerConfig(vocab_size=19)
+
+
+class FakeTrainer:
+    """What the loop asks of fairseq's Trainer; a step changes nothing."""
+
+    def __init__(self, criterion, arch):
+        self.model = AutoMoETransformerModel(Transformer(arch, CONFIG), Dictionary())
+        self.criterion = criterion
+        ids_NL = torch.randint(4, 19, (2, 5), generator=torch.Generator().manual_seed(0))
+        net_input = {"src_tokens": ids_NL, "src_lengths": torch.tensor([5, 5]), "prev_output_tokens": ids_NL}
+        self.batch = {"net_input": net_input, "target": ids_NL, "ntokens": ids_NL.numel(), UPDATE: 0}
+
+    def get_num_updates(self):
+        return 4
+
+    def get_criterion(self):
+        return self.criterion
+
+    def train_step(self, samples):
+        with metrics.aggregate() as meters:
+            self.criterion.train().reduce_metrics([self.criterion(self.model.train(), samples[0])[2]])
+        return meters.get_smoothed_values()
+
+    def valid_step(self, sample):
+        self.criterion.eval().reduce_metrics([self.criterion(self.model.eval(), sample)[2]])
+
+    def get_valid_iterator(self, split):
+        return SimpleNamespace(next_epoch_itr=lambda **_: [self.batch])
+
+
+def sandwich(folder):
+    config = AutoMoESandwichConfig(space=json.dumps(SPACE.to_dict()), seed=1)
+    return FakeTrainer(AutoMoESandwich(SimpleNamespace(), config), SPACE.largest())
+
+
+def distillation(folder):
+    write_model(Transformer(SPACE.largest(), CONFIG), folder)
+    summary = SimpleNamespace(vocab_size=19, segmenter="abc")
+    task = SimpleNamespace(prepared=SimpleNamespace(summary=summary))
+    criterion = AutoMoEDistillation(task, AutoMoEDistillationConfig(teacher=str(folder)))
+    return FakeTrainer(criterion, SPACE.smallest())
+
+
+@pytest.fixture(params=[sandwich, distillation])
+def trainer(request, tmp_path):
+    torch.manual_seed(0)
+    return request.param(tmp_path)
+
+
+def ruin(trainer):
+    """One weight of the last layer norm is no number."""
+    with torch.no_grad():
+        list(trainer.model.parameters())[-1].view(-1)[0] = float("nan")
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_says_where(trainer):
+    assert _train_step(trainer, [trainer.batch], lr=0.5)["loss"] > 0
+    ruin(trainer)
+    with pytest.raises(TrainingError, match=r"update 5: the loss is nan.*Lower the learning rate") as caught:
+        _train_step(trainer, [trainer.batch], lr=0.5)
+    assert (caught.value.key, caught.value.value) == ("training.lr", 0.5)
+
+
+@pytest.mark.parametrize(("update", "problem"), [
+    (4, "update 4: the validation loss is nan.*Lower the learning rate"),
+    (0, "the validation loss of the initial model is nan.*begin with random weights"),
+])  # fmt: skip
+def test_a_validation_that_is_no_number_is_neither_logged_nor_saved(trainer, tmp_path, update, problem):
+    ruin(trainer)
+    checkpoints, log = CheckpointFolder(tmp_path / "checkpoints"), TrainingLog(tmp_path, resumed_at=None)
+    training = _Training(tiny_job(tmp_path).training, trainer, checkpoints, log, None, None)
+    with pytest.raises(TrainingError, match=problem):
+        training.validate_and_save(None, update)
+    assert not read_log(tmp_path)
+    assert not list(checkpoints.folder.iterdir())
