@@ -101,9 +101,9 @@ def trained_model(folder: Path) -> Transformer:
         return read_model(folder)
     except (OSError, ValueError, KeyError) as error:
         raise RunError(
-            f"is damaged: {error}",
+            f"the trained model is damaged: {error}",
             file=folder,
-            hint="Move the folder away and run the same command again: the stage is then made anew",
+            hint=f"Move the folder {folder} away and run the same command again: it is then made anew",
         ) from error
 
 
