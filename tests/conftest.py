@@ -22,6 +22,7 @@ TINY_SIZES = (
     *("search.evaluations=24", "search.population=8", "search.parents=4"),
     *("select.near=30", "select.extra_evaluations=4"),
     *("distill.training.max_updates=20", "distill.training.validate_every=10", "distill.training.max_tokens=512"),
+    "distill.training.threads=1",
 )
 """Settings with which every stage takes seconds."""
 
