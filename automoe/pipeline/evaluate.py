@@ -72,7 +72,7 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
         systems[name] = test.score_bundle(name, folder, model, out / hypotheses_file(name))
     shutil.rmtree(out / _SCRATCH)
     systems[COPY] = test.scores(test.sources)
-    for name, latency in _latencies(part, inputs, supernet, models[MODEL].maximum, out).items():
+    for name, latency in _latencies(part, inputs, prepared, supernet, models[MODEL].maximum, out).items():
         systems[name]["latency"] = latency
     selection = read_json(inputs["select"] / SELECTION)
     budget = [_kept(limit, systems[MODEL]) for limit in selection["budget"]]
@@ -84,10 +84,14 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
 
 
 def _latencies(
-    part: EvaluatePart, inputs: Inputs, supernet: Transformer, chosen: Architecture, out: Path
+    part: EvaluatePart,
+    inputs: Inputs,
+    prepared: PreparedData,
+    supernet: Transformer,
+    chosen: Architecture,
+    out: Path,
 ) -> dict[str, dict[str, float]]:
     """Latency of each system in one session, comparable with the measured table of the search."""
-    prepared = PreparedData.open(inputs["data"])
     bench = Bench(supernet, prepared, part.space.space, part.profile, part.decoding.beam, out)
     baseline_ms = read_table(inputs["profile"] / TABLE_FILE).header.reference_baseline_ms
 

@@ -7,7 +7,7 @@ import torch
 
 from automoe.errors import SpaceError, TrainingError
 from automoe.nn import Transformer, TransformerConfig
-from automoe.nn.model_folder import SIZES, WEIGHTS, write_model
+from automoe.nn.model_folder import SIZES, WEIGHTS, weights_as_bytes, write_model
 from automoe.training.inherit import load_initial, read_teacher
 from tests.architectures import DENSE, MAXIMUM
 
@@ -47,7 +47,9 @@ def test_the_supernet_of_another_space_is_named_with_both_digests(folder):
 
 
 def test_a_model_that_does_not_say_its_space_is_told_by_its_architecture_alone(folder):
-    load_initial(Transformer(DENSE, CONFIG), folder, SUMMARY, space_digest="2c3d")
+    model = Transformer(DENSE, CONFIG)
+    load_initial(model, folder, SUMMARY, space_digest="2c3d")
+    assert weights_as_bytes(model) == (folder / WEIGHTS).read_bytes()
 
 
 def test_another_place_of_the_norms_is_named(folder):
