@@ -35,6 +35,7 @@ RUN_COMMANDS = {
 
 FILE_COMMANDS = {
     "translate": "translate sentences with a bundle",
+    "convert": "a bundle in another format: CTranslate2, torch.export, fairseq",
     "status": "what each run has finished",
     "clean": "remove the results of a run that nothing uses",
     "space": "describe or check a search space",
@@ -155,7 +156,6 @@ def _help() -> str:
 
     return f"""\
 automoe {__version__}: neural architecture search for heterogeneous mixture-of-experts translation models
-
 A run, step by step: automoe COMMAND [KEY=VALUE ...]
 {listed(RUN_COMMANDS)}
 

@@ -84,7 +84,10 @@ def refused(automoe, tiny_run, tmp_path):
         ("distill.training.lr=0", "distill.training.lr=0.0: is not allowed (allowed: > 0)"),
         ("distill.share=2", "distill.share=2.0: is not allowed (allowed: 0 to 1)"),
         ("supernet.weights=nowhere", "nowhere/model.json: supernet.weights=nowhere: holds no trained supernet"),
-        ("profile.backend=onyx", "profile.backend=onyx: there is no such backend (allowed: torch)"),
+        (
+            "profile.backend=onyx",
+            "profile.backend=onyx: there is no such backend (allowed: onnx, torch). Did you",
+        ),
         ("profile.table=none.jsonl", "none.jsonl: profile.table: there is no such file"),
         ("predictor.kind=ridg", "predictor.kind=ridg: there is no such predictor"),
         ("run=../x", "run=../x: is not allowed (allowed: letters, digits"),
@@ -253,7 +256,7 @@ def translations(tiny_run):
         (b"", None),
         (b" \t ", None),
         (b"\xff\xfe\x80", "stdin:3: warning: invalid UTF-8 is read as U+FFFD"),
-        (b"turn on " * 1000, "stdin:3: warning: 3001 tokens are cut to the 256 that this model takes"),
+        (b"turn on " * 12_500, "stdin:3: warning: 37501 tokens are cut to the 256 that this model takes"),
         (b"x" * 100_000, None),
         (b"\x00\x01\x1b[31m\x7f", None),
         ("\u2028\u0085\x0b{name}\x0c".encode(), None),
@@ -267,6 +270,12 @@ def test_a_strange_line_is_one_line_and_the_others_stay_as_they_are(translate, t
     lines = out.split("\n")
     assert status == 0 and [*lines[:2], *lines[3:]] == [*translations, ""]
     assert warning in err if warning else not err
+
+
+def test_more_threads_than_cores_change_no_translation(translate, translations):
+    threads = str((os.cpu_count() or 1) + 3)
+    status, out, err = translate("".join(line + "\n" for line in THREE_LINES).encode(), "--threads", threads)
+    assert (status, out.splitlines(), err) == (0, translations, "")
 
 
 @pytest.mark.parametrize(
@@ -289,13 +298,16 @@ def test_no_line_is_no_line(translate):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--beam", "0"], "beam=0: is not allowed (allowed: whole numbers from 1 to 1000)"),
-        (["--beam", "1000000"], "beam=1000000: is not allowed"),
+        (["--beam", "0"], "--beam=0: is not allowed (allowed: whole numbers from 1 to 1000)"),
+        (["--beam", "1000000"], "--beam=1000000: is not allowed"),
         (["--beam", "abc"], "argument --beam: invalid int value: 'abc'"),
-        (["--batch-size", "0"], "batch_size=0: is not allowed (allowed: >= 1)"),
-        (["--threads", "100000"], "threads=100000: is not allowed (allowed: 1 to 256)"),
-        (["--length-penalty", "nan"], "length_penalty=nan: is not allowed (allowed: numbers from -10 to 10)"),
-        (["--length-penalty", "1e308"], "length_penalty=1e+308: is not allowed"),
+        (["--batch-size", "0"], "--batch-size=0: is not allowed (allowed: >= 1)"),
+        (["--precision", "int4"], "--precision=int4: is not allowed (allowed: float32, int8)"),
+        (["--backend", "onxx"], "--backend=onxx: there is no such backend (allowed: onnx, torch). Did you mean"),
+        (["--backend", "torch", "--precision", "int8"], "--precision=int8: is not known to the backend torch"),
+        (["--threads", "100000"], "--threads=100000: is not allowed (allowed: 1 to 256)"),
+        (["--length-penalty", "nan"], "--length-penalty=nan: is not allowed (allowed: numbers from -10 to 10)"),
+        (["--length-penalty", "1e308"], "--length-penalty=1e+308: is not allowed"),
         (["missing.txt"], "missing.txt: there is no such file"),
         (["-o", "/proc/none"], "/proc/none: cannot be written"),
     ],

@@ -22,6 +22,7 @@ small=()
 if [[ " run profile predictor search select " == *" $1 "* && "$*" != *--cfg* ]]; then
   [[ "$*" == *data=* ]] || small+=(data=text data.train_source={corpus}/train.en data.train_target={corpus}/train.de)
   [[ "$*" == *architecture=* || "$*" == *space=* ]] || small+=(space=tiny)
+  [[ "$*" == *budget* ]] || small+=(budget.latency_ms.max_ratio=0.8)
   small+=(data.split.valid_size=20 data.split.test_size=20 {sizes})
 fi
 exec {program} "$@" "${{small[@]}}"
@@ -37,7 +38,7 @@ def world(tmp_path_factory):
     programs.mkdir()
     real = Path(sys.executable).parent
     for name, script in (("automoe", _SMALL), ("fairseq-train", _SHORT)):
-        sizes = " ".join(f"'{setting}'" for setting in TINY_SIZES if not setting.startswith("space="))
+        sizes = " ".join(f"'{setting}'" for setting in TINY_SIZES if not setting.startswith(("space=", "budget.")))
         (programs / name).write_text(script.format(program=real / name, corpus="tests/fixtures/corpus", sizes=sizes))
         (programs / name).chmod(0o755)
     for name in ("tests", "search_spaces", "conf"):

@@ -5,6 +5,13 @@ my-bundle/
   model.safetensors   the weights, nothing but the model's own
   segmenter.model     the SentencePiece model
   README.md           the model card
+
+and, for ONNX Runtime, a graph for each part of the model and each precision; graphs refer to weights in their file:
+
+  {encoder,decoder,decoder_shortlist}.float32.onnx   their weights are those of model.safetensors
+  {encoder,decoder,decoder_shortlist}.int8.onnx
+  model.int8.safetensors
+  shortlist.bin       which tokens a source's tokens can become; optional
 """
 
 from __future__ import annotations
@@ -29,8 +36,35 @@ from automoe.files import PARTIAL, finish_folder, sha256_of
 WEIGHTS_FILE = "model.safetensors"
 SEGMENTER_FILE = "segmenter.model"
 CARD_FILE = "README.md"
+INT8_WEIGHTS_FILE = "model.int8.safetensors"
+SHORTLIST_FILE = "shortlist.bin"
+GRAPHS = ("encoder", "decoder", "decoder_shortlist")
+PRECISIONS = ("float32", "int8")
+"""Of weights and products; the first is the default."""
 REQUIRED_FILES = (WEIGHTS_FILE, SEGMENTER_FILE, CARD_FILE)
 """Every bundle has these; further ones (other precisions, other runtimes) are listed in its manifest."""
+
+
+def graph_file(graph: str, precision: str) -> str:
+    """Name of the file of one of `GRAPHS` in one of `PRECISIONS`."""
+    return f"{graph}.{precision}.onnx"
+
+
+def weights_file(precision: str) -> str:
+    """Name of the file that holds the weights of the graphs of a precision."""
+    return INT8_WEIGHTS_FILE if precision == "int8" else WEIGHTS_FILE
+
+
+_KNOWN_FILES = frozenset(
+    {
+        *REQUIRED_FILES,
+        *(graph_file(graph, precision) for graph in GRAPHS for precision in PRECISIONS),
+        INT8_WEIGHTS_FILE,
+        SHORTLIST_FILE,
+        MANIFEST_FILE,
+    }
+)
+"""What a bundle that is replaced may hold, whether or not the new one has it too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +113,7 @@ def write_bundle(folder: Path, manifest: BundleManifest, files: Mapping[str, byt
     folder = folder.absolute()  # "." has no name to write aside
     aside = folder.with_name(folder.name + PARTIAL)
     for place in (folder, aside):
-        _check_replaceable(place, {*files, MANIFEST_FILE})
+        _check_replaceable(place, {*files, *_KNOWN_FILES})
     if aside.exists():
         shutil.rmtree(aside)
     aside.mkdir(parents=True)

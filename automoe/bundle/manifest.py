@@ -17,6 +17,8 @@ FORMAT_VERSION = 1
 """Raised by one when an older AutoMoE can no longer read what a newer one writes."""
 MANIFEST_FILE = "bundle.json"
 
+EXPORT_AGAIN = "Export the bundle again"
+"""What to do about a bundle that was made wrong."""
 COPY_AGAIN = "Copy the bundle again from where it came, or export it again"
 """What to do about a damaged bundle."""
 

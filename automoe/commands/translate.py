@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from automoe.errors import DataError
+from automoe.errors import ConfigError, DataError
 from automoe.files import PARTIAL
 from automoe.progress import Progress
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 CHUNK_LINES = 1000
 """Lines that are read, sorted by length and translated before any of them is written."""
 _SHOWN_WARNINGS = 20
+_OPTIONS = {
+    "batch": "--batch-size",
+    "length_penalty": "--length-penalty",
+    **{name: f"--{name}" for name in ("beam", "threads", "precision", "shortlist", "backend")},
+}
+"""The option of each argument of the runtime."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -39,6 +45,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--beam", type=int, metavar="N", help="hypotheses that are followed; by default the bundle's")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="sentences at once (default 32)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to use (default 1)")
+    parser.add_argument("--precision", metavar="NAME", help="float32 (default), or int8: faster, a little less exact")
+    parser.add_argument(
+        "--shortlist",
+        action="store_true",
+        help="score only tokens that the source's tokens became in training: faster too",
+    )
+    parser.add_argument(
+        "--backend", metavar="NAME", help="what runs the model: onnx (default), torch, or another package's"
+    )
     parser.add_argument(
         "--length-penalty", type=float, metavar="X", help="above 1 prefers longer output; by default the bundle's"
     )
@@ -59,9 +74,25 @@ def run(args: argparse.Namespace) -> int:
     with _opened_source(args.file) as source, _opened_output(args.output) as output:
         from automoe.runtime import load
 
-        translator = load(args.bundle, threads=args.threads)
-        _translate_stream(translator, source, output, args)
+        given = {name: value for name in ("backend", "precision", "shortlist") if (value := getattr(args, name))}
+        with _options_named():
+            translator = load(args.bundle, threads=args.threads, **given)
+            _translate_stream(translator, source, output, args)
     return 0
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Lets errors name the option that was typed instead of the argument of a function."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.key not in _OPTIONS:
+            raise
+        error.key = _OPTIONS[error.key]
+        error.has_value = error.has_value and error.value is not True  # nobody types --shortlist=True
+        error.args = (str(error),)
+        raise
 
 
 def _translate_stream(translator: Translator, source: BinaryIO, output: BinaryIO, args: argparse.Namespace) -> None:
@@ -80,7 +111,7 @@ def _translate_stream(translator: Translator, source: BinaryIO, output: BinaryIO
             nbest = translator.translate_nbest(
                 [line.decode("utf-8", "surrogateescape") for line in chunk],
                 beam=args.beam,
-                batch_size=args.batch_size,
+                batch=args.batch_size,
                 length_penalty=args.length_penalty,
                 on_progress=bar.advance,
                 on_warning=line_warnings.add,

@@ -35,7 +35,7 @@ def train_segmenter(texts: Iterable[str], config: VocabularyConfig, placeholder_
     try:
         from sentencepiece import SentencePieceTrainer
     except ImportError as error:
-        raise DependencyError("sentencepiece", extra="torch") from error
+        raise DependencyError("sentencepiece", extra="runtime") from error
     if placeholder_pattern is not None:
         texts = (hide_placeholders(text, placeholder_pattern)[0] for text in texts)
     model = io.BytesIO()

@@ -15,36 +15,52 @@ better hypothesis comes first, then the order in which the stepper names tokens;
 rank the one that was finished earlier comes first. Unlike fairseq, the longest length follows from the sentence's
 own source and not from the longest of the batch (`SearchConfig.limit`).
 
-Shape suffixes: S sentences still going on, R rows (hypotheses) per sentence, N = S * R rows, K candidates per
-row, C = 2 * beam candidates per sentence, W = beam, L tokens so far.
+The bookkeeping is done on lists, sentence by sentence: it is a few dozen numbers, for which arrays are slower.
+
+Shape suffixes: S sentences still going on, R rows (hypotheses) per sentence, N = S * R rows, K candidates per row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from automoe.decoding.candidates import SPARE_CANDIDATES, allowed_scores, no_translation
+from automoe.decoding.candidates import SPARE_CANDIDATES, check_scores, no_translation
 from automoe.decoding.hypothesis import Hypothesis, SearchConfig
-from automoe.decoding.stepper import Float32Array, Int64Array, Stepper
-from automoe.decoding.symbols import EOS
+from automoe.decoding.stepper import Int64Array, Stepper
+from automoe.decoding.symbols import EOS, PAD
+
+_Continued = tuple[float, int, int]
+"""A hypothesis that goes on: its score, its row among those of its sentence, its new token."""
+_ABSENT: _Continued = (-np.inf, 0, EOS)
+"""Fills up a sentence with fewer hypotheses than the beam; a model can embed the end symbol."""
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    """The best continuations of each sentence's hypotheses, best first; the score of an absent one is -inf."""
+@dataclass
+class _History:
+    """The steps so far: the token that each row appended, and the row of the step before that it continued."""
 
-    score_SC: Float32Array
-    token_SC: Int64Array
-    row_SC: Int64Array
-    """The hypothesis of the sentence that is continued, 0 to R - 1."""
+    tokens: list[list[int]] = field(default_factory=list)
+    orders: list[list[int]] = field(default_factory=list)
 
-    @property
-    def ends_SC(self) -> npt.NDArray[np.bool_]:
-        return (self.token_SC == EOS) & np.isfinite(self.score_SC)
+    def trace(self, row: int) -> Int64Array:
+        """The tokens of a row of the last step and an end symbol."""
+        found = [EOS]
+        for tokens, order in zip(reversed(self.tokens), reversed(self.orders), strict=True):
+            found.append(tokens[row])
+            row = order[row]
+        return np.array(found[::-1], dtype=np.int64)
+
+
+@dataclass
+class _Sentence:
+    """A sentence that is being translated."""
+
+    limit: int
+    """Most tokens, the end symbol not counted."""
+    finished: list[Hypothesis] = field(default_factory=list)
 
 
 def beam_search(stepper: Stepper, sources: Sequence[Int64Array], config: SearchConfig) -> list[list[Hypothesis]]:
@@ -61,82 +77,86 @@ def beam_search(stepper: Stepper, sources: Sequence[Int64Array], config: SearchC
     Raises:
         AutoMoEError: the model gives a sentence no score that is a number.
     """
-    finished: list[list[Hypothesis]] = [[] for _ in sources]
     if not sources:
-        return finished
-    beam = config.beam
-    stepper.start(sources, beam + SPARE_CANDIDATES)  # no more than `beam` continuations of one row can go on
-    sentence_S = np.arange(len(sources))
-    limit_S = np.array([config.limit(len(source)) for source in sources], dtype=np.int64)
-    score_SR = np.zeros((len(sources), 1), dtype=np.float32)
-    tokens_SRL = np.empty((len(sources), 1, 0), dtype=np.int64)
+        return []
+    stepper.start(sources, config.beam + SPARE_CANDIDATES)  # no more than `beam` continuations of one row can go on
+    sentences = [_Sentence(limit=config.limit(len(source))) for source in sources]
+    going_on, rows = sentences, 1
+    history = _History()
     order_N = np.arange(len(sources))
     token_N = np.full(len(sources), EOS, dtype=np.int64)
-    while True:
-        length, rows = tokens_SRL.shape[2], score_SR.shape[1]
+    score_N1 = np.zeros((len(sources), 1), dtype=np.float32)
+    while going_on:
         scores_NK, tokens_NK = stepper.step(token_N, order_N)
-        scores_NK = allowed_scores(scores_NK, tokens_NK, length, limit_S.repeat(rows))
-        candidates = _best(score_SR, scores_NK, tokens_NK, 2 * beam)
-        _finish(candidates, tokens_SRL, sentence_S, finished, config)
-
-        score_SW, row_SW, token_SW = _continued(candidates, beam)
-        done_S = np.array([len(finished[sentence]) == beam for sentence in sentence_S])
-        keep_S = ~done_S & (limit_S > length) & np.isfinite(score_SW).any(axis=1)
-        if not keep_S.any():
-            break
-        order_N = (np.arange(len(sentence_S))[:, None] * rows + row_SW)[keep_S].ravel()
-        token_N = token_SW[keep_S].ravel()
-        tokens_SRL = np.take_along_axis(tokens_SRL, row_SW[:, :, None], axis=1)
-        tokens_SRL = np.concatenate([tokens_SRL, token_SW[:, :, None]], axis=2)[keep_S]
-        score_SR, sentence_S, limit_S = score_SW[keep_S], sentence_S[keep_S], limit_S[keep_S]
-    return [_ranked(hypotheses) for hypotheses in finished]
-
-
-def _best(score_SR: Float32Array, scores_NK: Float32Array, tokens_NK: Int64Array, count: int) -> _Candidates:
-    """The `count` best continuations of each sentence."""
-    sentences, rows = score_SR.shape
-    total_SP = (score_SR.reshape(-1, 1) + scores_NK).reshape(sentences, -1)  # P = R * K
-    token_SP = tokens_NK.reshape(sentences, -1)
-    if (missing := count - total_SP.shape[1]) > 0:  # the first step has one row per sentence
-        total_SP = np.pad(total_SP, ((0, 0), (0, missing)), constant_values=-np.inf)
-        token_SP = np.pad(token_SP, ((0, 0), (0, missing)), constant_values=EOS)
-    place_SC = np.argsort(-total_SP, axis=1, kind="stable")[:, :count]
-    return _Candidates(
-        score_SC=np.take_along_axis(total_SP, place_SC, axis=1),
-        token_SC=np.take_along_axis(token_SP, place_SC, axis=1),
-        row_SC=np.minimum(place_SC // scores_NK.shape[1], rows - 1),
-    )
+        check_scores(scores_NK)
+        total_SP = (score_N1 + scores_NK).reshape(len(going_on), -1).tolist()  # sums in float32
+        token_SP = tokens_NK.reshape(len(going_on), -1).tolist()
+        beams = [
+            _advance(sentence, totals, tokens, rows, index * rows, history, config)
+            for index, (sentence, totals, tokens) in enumerate(zip(going_on, total_SP, token_SP, strict=True))
+        ]
+        order = [index * rows + row for index, beam in enumerate(beams) for _, row, _ in beam]
+        appended = [token for beam in beams for _, _, token in beam]
+        history.tokens.append(appended)
+        history.orders.append(order)
+        going_on, rows = [sentence for sentence, beam in zip(going_on, beams, strict=True) if beam], config.beam
+        order_N, token_N = np.array(order), np.array(appended)
+        score_N1 = np.array([[score] for beam in beams for score, _, _ in beam], dtype=np.float32)
+    return [_ranked(sentence.finished) for sentence in sentences]
 
 
-def _finish(
-    candidates: _Candidates,
-    tokens_SRL: Int64Array,
-    sentence_S: Int64Array,
-    finished: list[list[Hypothesis]],
+def _advance(
+    sentence: _Sentence,
+    totals: list[float],
+    tokens: list[int],
+    rows: int,
+    first_row: int,
+    history: _History,
     config: SearchConfig,
-) -> None:
-    """Adds the candidates that end among the first `beam` of each sentence to its finished hypotheses."""
-    length = tokens_SRL.shape[2] + 1
-    divisor = np.float32(length**config.length_penalty)
-    for index, candidate in np.argwhere(candidates.ends_SC[:, : config.beam]):
-        hypotheses = finished[sentence_S[index]]
-        if len(hypotheses) == config.beam:
+) -> list[_Continued]:
+    """One step of one sentence: finishes hypotheses and chooses those that go on.
+
+    Args:
+        sentence: new finished hypotheses are added to it.
+        totals: score of each candidate together with the tokens before it; those of a row stand side by side.
+        tokens: the token of each candidate.
+        rows: number of its rows.
+        first_row: its first row among those of all sentences.
+        history: the steps before.
+        config: beam, length penalty, least length.
+
+    Returns:
+        As many as the beam, absent ones last; none if the sentence is done.
+    """
+    beam, length, finished, per_row = config.beam, len(history.tokens), sentence.finished, len(totals) // rows
+    full = length >= sentence.limit
+    if full and any(EOS not in tokens[first : first + per_row] for first in range(0, len(tokens), per_row)):
+        raise ValueError("the stepper's candidates lack the end-of-sentence symbol")
+    may_end = full or length >= config.min_length
+    continued: list[_Continued] = []
+    rank = 0
+    for place in sorted(range(len(totals)), key=totals.__getitem__, reverse=True):  # equal ones stay in order
+        total, token = totals[place], tokens[place]
+        if total == -np.inf or rank == 2 * beam:
+            break
+        if token == EOS:
+            if not may_end:
+                continue
+            if rank < beam and len(finished) < beam:
+                finished.append(_finish(total, history.trace(first_row + place // per_row), config))
+        elif token == PAD or full:
             continue
-        score = candidates.score_SC[index, candidate]
-        tokens_L = tokens_SRL[index, candidates.row_SC[index, candidate]]
-        hypotheses.append(
-            Hypothesis(tokens=np.append(tokens_L, EOS), score=float(score), normalised=float(score / divisor))
-        )
+        elif len(continued) < beam:
+            continued.append((total, place // per_row, token))
+        rank += 1
+    if full or not continued or len(finished) == beam:
+        return []
+    return continued + [_ABSENT] * (beam - len(continued))
 
 
-def _continued(candidates: _Candidates, beam: int) -> tuple[Float32Array, Int64Array, Int64Array]:
-    """The best `beam` candidates of each sentence that go on: scores, rows and tokens."""
-    place_SW = np.argsort(candidates.ends_SC, axis=1, kind="stable")[:, :beam]
-    score_SW = np.take_along_axis(candidates.score_SC, place_SW, axis=1)
-    token_SW = np.take_along_axis(candidates.token_SC, place_SW, axis=1)
-    # Absent candidates stay as rows so that all sentences have equally many; a model can embed the end symbol.
-    token_SW = np.where(np.isfinite(score_SW), token_SW, EOS)
-    return score_SW, np.take_along_axis(candidates.row_SC, place_SW, axis=1), token_SW
+def _finish(score: float, tokens: Int64Array, config: SearchConfig) -> Hypothesis:
+    normalised = np.float32(score) / np.float32(len(tokens) ** config.length_penalty)
+    return Hypothesis(tokens=tokens, score=score, normalised=float(normalised))
 
 
 def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:

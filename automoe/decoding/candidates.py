@@ -22,30 +22,43 @@ def no_translation() -> AutoMoEError:
     return AutoMoEError("the model rules out every translation of a sentence", hint=_DAMAGED)
 
 
-def allowed_scores(scores_NK: Float32Array, tokens_NK: Int64Array, length: int, limit_N: Int64Array) -> Float32Array:
+def check_scores(scores_NK: Float32Array) -> None:
+    """Checks that a stepper's scores are numbers.
+
+    Raises:
+        AutoMoEError: one is not.
+    """
+    if np.isnan(scores_NK.max()):  # of numbers and NaN the highest is NaN
+        raise AutoMoEError("the model's scores are not numbers (NaN)", hint=_DAMAGED)
+
+
+def allowed_scores(
+    scores_NK: Float32Array, tokens_NK: Int64Array, length: int, limit_N: Int64Array, min_length: int = 1
+) -> Float32Array:
     """Scores of candidates, -inf for those that may not follow.
 
-    The padding never follows; the end symbol does not follow at once (no translation is empty); once a
-    hypothesis has reached its limit, nothing but the end symbol follows.
+    The padding never follows; the end symbol does not follow before the least length (no translation is empty);
+    once a hypothesis has reached its limit, nothing but the end symbol follows.
 
     Args:
         scores_NK: log probabilities of the candidates.
         tokens_NK: their tokens.
         length: tokens that the rows have so far.
         limit_N: most tokens that each row may have, its end symbol not counted.
+        min_length: fewest tokens that a row may have, its end symbol not counted; a lower limit comes first.
 
     Raises:
         AutoMoEError: a score is not a number.
         ValueError: the stepper left out the end symbol, against its contract.
     """
-    if np.isnan(scores_NK).any():
-        raise AutoMoEError("the model's scores are not numbers (NaN)", hint=_DAMAGED)
+    check_scores(scores_NK)
     is_eos_NK = tokens_NK == EOS
     forbidden_NK = tokens_NK == PAD
-    if length == 0:
+    if length < min_length:
         forbidden_NK |= is_eos_NK
-    full_N = limit_N <= length
-    if full_N.any():
+    if limit_N.min() <= length:
+        full_N = limit_N <= length
+        forbidden_NK &= ~(full_N[:, None] & is_eos_NK)
         if not is_eos_NK[full_N].any(axis=1).all():
             raise ValueError("the stepper's candidates lack the end-of-sentence symbol")
         forbidden_NK |= full_N[:, None] & ~is_eos_NK

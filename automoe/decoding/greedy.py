@@ -43,7 +43,7 @@ def greedy_search(stepper: Stepper, sources: Sequence[Int64Array], config: Searc
     length = 0
     while len(sentence_N):
         scores_NK, tokens_NK = stepper.step(token_N, order_N)
-        scores_NK = allowed_scores(scores_NK, tokens_NK, length, limit_B[sentence_N])
+        scores_NK = allowed_scores(scores_NK, tokens_NK, length, limit_B[sentence_N], config.min_length)
         best_N = scores_NK.argmax(axis=1)
         rows_N = np.arange(len(sentence_N))
         token_N = tokens_NK[rows_N, best_N]

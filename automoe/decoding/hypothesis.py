@@ -28,6 +28,8 @@ class SearchConfig:
     """With `max_extra`: the longest output, see `limit` (`--max-len-a`)."""
     max_extra: int = 10
     """See `limit` (`--max-len-b`)."""
+    min_length: int = 1
+    """Fewest tokens of a translation, its end symbol not counted (`--min-len`); a lower limit comes first."""
 
     def __post_init__(self) -> None:
         if not _is_whole(self.beam) or not 1 <= self.beam <= MAX_BEAM:
@@ -39,6 +41,8 @@ class SearchConfig:
             raise ConfigError("max_ratio", self.max_ratio, allowed=">= 0")
         if not _is_whole(self.max_extra) or self.max_extra < 1:
             raise ConfigError("max_extra", self.max_extra, allowed="whole numbers >= 1")
+        if not _is_whole(self.min_length) or self.min_length < 1:
+            raise ConfigError("min_length", self.min_length, allowed="whole numbers >= 1")
 
     def limit(self, source_length: int) -> int:
         """Most tokens of a translation, its end symbol not counted.

@@ -146,7 +146,7 @@ def _load(model: bytes, file: str | Path | None) -> Any:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError as error:
-        raise DependencyError("sentencepiece", extra="torch") from error
+        raise DependencyError("sentencepiece", extra="runtime") from error
     if not model:
         raise DataError("the SentencePiece model is empty", file=file)
     try:

@@ -19,7 +19,8 @@ class Stepper(Protocol):
     """One model with the memory of the hypotheses that it is extending.
 
     The rows of a step are hypotheses. All rows of one sentence stand together, every sentence has the same
-    number of rows, and sentences keep their order; a sentence that is finished has no rows any more.
+    number of rows, which changes after the first step only, and sentences keep their order; a sentence that is
+    finished has no rows any more.
     """
 
     def start(self, sources: Sequence[Int64Array], num_candidates: int) -> None:

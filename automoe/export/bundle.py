@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automoe.bundle import CARD_FILE, SEGMENTER_FILE, WEIGHTS_FILE, Bundle, BundleManifest, write_bundle
+from automoe.bundle import (
+    CARD_FILE,
+    PRECISIONS,
+    SEGMENTER_FILE,
+    SHORTLIST_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    BundleManifest,
+    weights_file,
+    write_bundle,
+)
 from automoe.cost import costs
+from automoe.decoding.shortlist import Shortlist
+from automoe.errors import DependencyError
 from automoe.export.model_card import model_card
+from automoe.export.weight_file import Array, WeightFile
+from automoe.export.weights import ordered_weights
 from automoe.nn import Transformer
-from automoe.nn.model_folder import weights_as_bytes
 
 
 def export_bundle(
@@ -24,6 +37,8 @@ def export_bundle(
     max_source_tokens: int,
     decoding: Mapping[str, Any],
     info: Mapping[str, Any],
+    precisions: Sequence[str] = PRECISIONS,
+    shortlist: Shortlist | None = None,
 ) -> Bundle:
     """Writes a model and all that translation needs into the new folder `folder`.
 
@@ -37,9 +52,13 @@ def export_bundle(
         max_source_tokens: longer sources are cut.
         decoding: `SearchConfig.to_dict()`, the defaults of translation.
         info: for people, JSON: corpus, training, scores.
+        precisions: those that ONNX Runtime shall be able to run it in.
+        shortlist: which tokens the source's tokens can become, if translation may be restricted to them.
 
     Raises:
         BundleError: `folder` holds something that is no bundle.
+        AutoMoEError: a weight is not finite.
+        DependencyError: onnx is not installed.
     """
     arch, config = transformer.maximum, transformer.config
     costs_of_model = costs(arch, vocab_size=config.vocab_size, pre_norm=config.pre_norm)
@@ -54,9 +73,33 @@ def export_bundle(
         decoding=dict(decoding),
         info=info,
     )
+    weights = ordered_weights(transformer)
+    graphs = _graph_files(transformer, weights, precisions)
+    card = model_card(
+        arch,
+        costs_of_model,
+        manifest,
+        weights_bytes={precision: len(graphs[weights_file(precision)]) for precision in precisions},
+        shortlist=shortlist is not None,
+    )
     files: dict[str, bytes | Path] = {
-        WEIGHTS_FILE: weights_as_bytes(transformer),
+        WEIGHTS_FILE: WeightFile(WEIGHTS_FILE, weights).to_bytes(),
         SEGMENTER_FILE: segmenter_model,
-        CARD_FILE: model_card(arch, costs_of_model, manifest).encode(),
+        CARD_FILE: card.encode(),
+        **graphs,
     }
+    if shortlist is not None:
+        files[SHORTLIST_FILE] = shortlist.to_bytes()
     return write_bundle(folder, manifest, files)
+
+
+def _graph_files(
+    transformer: Transformer, weights: Mapping[str, Array], precisions: Sequence[str]
+) -> dict[str, bytes]:
+    try:
+        from automoe.export.graphs.files import graph_files
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("automoe"):
+            raise
+        raise DependencyError(error.name, extra="train") from error
+    return graph_files(transformer.maximum, transformer.config, weights, precisions)

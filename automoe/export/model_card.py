@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from automoe.bundle import BundleManifest
+from collections.abc import Collection, Mapping
+
+from automoe.bundle import PRECISIONS, BundleManifest
 from automoe.cost import Costs
 from automoe.space import Architecture, architecture_table
 
 
-def model_card(arch: Architecture, costs: Costs, manifest: BundleManifest) -> str:
-    """Markdown that says what the model is, what it costs and how to load it."""
+def model_card(
+    arch: Architecture,
+    costs: Costs,
+    manifest: BundleManifest,
+    *,
+    weights_bytes: Mapping[str, int] | None = None,
+    shortlist: bool = False,
+) -> str:
+    """Markdown that says what the model is, what it costs and how to load it.
+
+    Args:
+        arch: its architecture.
+        costs: of it.
+        manifest: of the bundle.
+        weights_bytes: size of the weights for each precision that ONNX Runtime can run it in.
+        shortlist: whether the bundle holds one.
+    """
     languages = f"{manifest.source_language}-{manifest.target_language}"
     info = "\n".join(f"- {key}: {value}" for key, value in manifest.info.items() if not isinstance(value, dict))
     return f"""\
@@ -18,11 +35,7 @@ Made by AutoMoE {manifest.automoe_version}: a Transformer with mixture-of-expert
 
 ## Use
 
-Install AutoMoE with the extra `[torch]`. Then, at the command line:
-
-    echo "a sentence" | automoe translate THIS_FOLDER
-
-or in Python: `automoe.load("THIS_FOLDER").translate(["a sentence"])`.
+{_use(weights_bytes or {}, shortlist)}
 
 ## Architecture {arch.digest}
 
@@ -41,7 +54,7 @@ or in Python: `automoe.load("THIS_FOLDER").translate(["a sentence"])`.
 | at most active for one token | {costs.params_active:,} |
 | FLOPs of 30 source and 30 target tokens, vocabulary layer left out | {costs.flops:,} |
 | FLOPs of the vocabulary layer | {costs.flops_last_layer:,} |
-| weights in float32 | {costs.memory_bytes / 1e6:.1f} MB |
+{_sizes(weights_bytes or {PRECISIONS[0]: costs.memory_bytes})}
 
 ## Made from
 
@@ -49,3 +62,34 @@ or in Python: `automoe.load("THIS_FOLDER").translate(["a sentence"])`.
 - decoding by default: {", ".join(f"{key} {value}" for key, value in manifest.decoding.items())}
 - longest source: {manifest.max_source_tokens} tokens
 """
+
+
+def _use(precisions: Collection[str], shortlist: bool) -> str:
+    extra, option, argument = "runtime", "", ""
+    if not precisions:  # there are no graphs for ONNX Runtime
+        extra, option, argument = "torch", " --backend torch", ', backend="torch"'
+    parts = [
+        f"""\
+Install AutoMoE with the extra `[{extra}]`. Then, at the command line:
+
+    echo "a sentence" | automoe translate THIS_FOLDER{option}
+
+or in Python: `automoe.load("THIS_FOLDER"{argument}).translate(["a sentence"])`."""
+    ]
+    for precision in precisions:
+        if precision != PRECISIONS[0]:
+            parts.append(
+                f"`--precision {precision}`, in Python `precision={precision!r}`: smaller weights, less time; "
+                "translations differ a little."
+            )
+    if shortlist:
+        parts.append(
+            "`--shortlist`, in Python `shortlist=True`: the output layer scores only tokens that the source's tokens "
+            "became in training, which takes less time; translations differ a little."
+        )
+    return "\n\n".join(parts)
+
+
+def _sizes(weights_bytes: Mapping[str, int]) -> str:
+    rows = (f"| weights in {precision} | {size / 1e6:.1f} MB |" for precision, size in weights_bytes.items())
+    return "\n".join(rows)

@@ -22,8 +22,10 @@ class ProfileConfig:
     """Passes over the sentences, each beside a pass of the reference architecture."""
     threads: int = 1
     """Threads of the model. Small models are slower on two than on one."""
-    backend: str = "torch"
+    backend: str = "onnx"
     """What runs the model: the backend that `translate` will use."""
+    precision: str = "float32"
+    """What the model is run in: the precision that it is meant to be used in."""
 
     def __post_init__(self) -> None:
         if self.architectures < 2:

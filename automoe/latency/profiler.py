@@ -19,7 +19,6 @@ import numpy as np
 from automoe.decoding import SearchConfig, Stepper, search
 from automoe.latency.beam_watch import BeamWatch
 from automoe.latency.config import ProfileConfig
-from automoe.latency.forced_length import ForcedLength
 from automoe.latency.measurement import Measurement
 from automoe.latency.sentences import Panel
 from automoe.space import Architecture
@@ -111,5 +110,5 @@ class Profiler:
 
     def _translate(self, stepper: Stepper, index: int) -> None:
         length = self._panel.lengths[index]
-        config = SearchConfig(beam=self._beam, max_ratio=0.0, max_extra=length)
-        search(ForcedLength(stepper, [length]), [self._sources[index]], config)
+        config = SearchConfig(beam=self._beam, max_ratio=0.0, max_extra=length, min_length=length)
+        search(stepper, [self._sources[index]], config)

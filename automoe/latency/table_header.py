@@ -8,7 +8,7 @@ from typing import Any
 
 from automoe.errors import AutoMoEError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the table's form; a reader refuses any other."""
 
 
@@ -23,6 +23,8 @@ class TableHeader:
     """Such as "cpu-1t": see `ProfileConfig.device`."""
     backend: str
     """What ran the models."""
+    precision: str
+    """In which they were run."""
     beam: int
     threads: int
     repeats: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from automoe.bundle import PRECISIONS
+from automoe.data.alignment import ShortlistConfig
 from automoe.data.config import DataConfig
 from automoe.decoding import SearchConfig
 from automoe.distill.config import DistillConfig
@@ -92,6 +94,32 @@ class DistillSection(DistillConfig):
     """As the section `training` for the supernet."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShortlistSection(ShortlistConfig):
+    """The target tokens that each source token produced in training, for `translate --shortlist`."""
+
+    build: bool = True
+    """Whether the bundle holds a shortlist."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSection:
+    """What the bundle holds beside the model."""
+
+    precisions: tuple[str, ...] = PRECISIONS
+    """Those that ONNX Runtime can run the model in; float32, the default of `translate`, is always among them."""
+    shortlist: ShortlistSection = field(default_factory=ShortlistSection)
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.precisions if name not in PRECISIONS]:
+            raise ConfigError("export.precisions", unknown[0], allowed=", ".join(PRECISIONS))
+        if PRECISIONS[0] not in self.precisions:
+            given = ", ".join(self.precisions) or "[]"
+            raise ConfigError("export.precisions", given, f"lacks {PRECISIONS[0]}, the default of translate")
+        ordered = tuple(name for name in PRECISIONS if name in self.precisions)
+        object.__setattr__(self, "precisions", ordered)  # their order means nothing
+
+
 def _default_budget() -> dict[str, Any]:
     return {"latency_ms": {"max_ratio": 0.6}}
 
@@ -122,6 +150,7 @@ class RunConfig:
     select: SelectConfig = field(default_factory=SelectConfig)
     distill: DistillSection = field(default_factory=DistillSection)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    export: ExportSection = field(default_factory=ExportSection)
 
     def __post_init__(self) -> None:
         check_run_name(self.run)
@@ -131,6 +160,7 @@ class RunConfig:
             raise ConfigError("seed", self.seed, allowed="0 <= seed < 2**31")
         if isinstance(self.budget, dict):
             object.__setattr__(self, "budget", {k: limit for k, limit in self.budget.items() if limit is not None})
+        self._check_precision()
         for limit in parse_budget(self.budget):
             if limit.cost == LATENCY and limit.device != self.profile.device:
                 raise ConfigError(
@@ -139,3 +169,17 @@ class RunConfig:
                     f"measures on {self.profile.device}, but budget.latency_ms is meant for {limit.device}",
                     hint="Set profile.threads=1",
                 )
+
+    def _check_precision(self) -> None:
+        """The profile's precision is one, and the bundle, which is measured in it too, holds it."""
+        precision = self.profile.precision
+        if precision not in PRECISIONS:
+            raise ConfigError("profile.precision", precision, allowed=", ".join(PRECISIONS))
+        if precision not in self.export.precisions:
+            raise ConfigError(
+                "profile.precision",
+                precision,
+                "measures in a precision that the bundle will not hold",
+                allowed=", ".join(self.export.precisions),
+                hint=f"Add {precision} to export.precisions",
+            )

@@ -1,7 +1,8 @@
 """Stage `evaluate`: translates the test set with the bundle, as a user would, scores it, and measures it once more.
 
 It holds `scores.json` (quality with signatures, costs, expert loads and latency of each system, and whether the
-bundle keeps its budget) and `hypotheses.*.txt`, one translation a line.
+bundle keeps its budget) and `hypotheses.*.txt`, one translation a line. The bundle is scored as it was measured
+(backend, precision), and then in each other precision that it holds and with its shortlist.
 """
 
 from __future__ import annotations
@@ -23,17 +24,15 @@ from automoe.pipeline.export import BUNDLE
 from automoe.pipeline.files import INHERITED, SCORES, SELECTION
 from automoe.pipeline.measuring import Bench
 from automoe.pipeline.select import bounds_of_median
-from automoe.pipeline.shipping import ship
+from automoe.pipeline.shipping import graphs_for, ship
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
-from automoe.pipeline.systems import TestSet
+from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, TestSet, Use, other_uses
 from automoe.runtime.backend import find_backend
 from automoe.search import LATENCY, in_budget_units, shown_cost
 from automoe.space import Architecture
 
-MODEL, INHERITS, LARGEST, COPY = "model", "inherited", "largest", "copy_the_source"
-"""The systems: the bundle; its architecture with the supernet's weights; the largest sub-transformer; no model."""
 _SCRATCH = "systems.partial"
 
 
@@ -64,15 +63,22 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
         INHERITS: trained_model(inputs["distill"] / INHERITED),
         LARGEST: supernet,
     }
-    systems: dict[str, dict[str, Any]] = {}
-    for name, model in models.items():
-        folder = bundle if name == MODEL else out / _SCRATCH
-        if name != MODEL:
-            ship(model, folder, prepared, part.decoding, {})
-        systems[name] = test.score_bundle(name, folder, model, out / hypotheses_file(name))
+    own = Use(backend=part.profile.backend, precision=part.profile.precision)
+    systems = _scored_bundle(test, bundle, models[MODEL], own, out)
+    for name in (INHERITS, LARGEST):
+        ship(
+            models[name],
+            out / _SCRATCH,
+            prepared,
+            part.decoding,
+            {},
+            precisions=graphs_for(own.backend, own.precision),
+        )
+        scored = test.score_bundle(name, out / _SCRATCH, own, out / hypotheses_file(name))
+        systems[name] = scored | test.costs_and_loads(models[name])
     shutil.rmtree(out / _SCRATCH)
     systems[COPY] = test.scores(test.sources)
-    for name, latency in _latencies(part, inputs, prepared, supernet, models[MODEL].maximum, out).items():
+    for name, latency in _latencies(part, own, inputs, supernet, models[MODEL].maximum, out).items():
         systems[name]["latency"] = latency
     selection = read_json(inputs["select"] / SELECTION)
     budget = [_kept(limit, systems[MODEL]) for limit in selection["budget"]]
@@ -83,25 +89,32 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
             print(f"the bundle breaks the budget: {value}, {most} are allowed", file=sys.stderr, flush=True)
 
 
+def _scored_bundle(test: TestSet, bundle: Path, model: Transformer, own: Use, out: Path) -> dict[str, dict[str, Any]]:
+    """The bundle as a system of its own for each way to run it, `own` first."""
+    uses = {MODEL: own, **other_uses(read_bundle(bundle), own)}
+    scored = {name: test.score_bundle(name, bundle, use, out / hypotheses_file(name)) for name, use in uses.items()}
+    scored[MODEL] |= test.costs_and_loads(model)  # those of the others are the same
+    return scored
+
+
 def _latencies(
     part: EvaluatePart,
+    own: Use,
     inputs: Inputs,
-    prepared: PreparedData,
     supernet: Transformer,
     chosen: Architecture,
     out: Path,
 ) -> dict[str, dict[str, float]]:
     """Latency of each system in one session, comparable with the measured table of the search."""
+    prepared, bundle = PreparedData.open(inputs["data"]), read_bundle(inputs["export"] / BUNDLE)
     bench = Bench(supernet, prepared, part.space.space, part.profile, part.decoding.beam, out)
     baseline_ms = read_table(inputs["profile"] / TABLE_FILE).header.reference_baseline_ms
-
-    shipped = find_backend(part.profile.backend)(read_bundle(inputs["export"] / BUNDLE), threads=part.profile.threads)
     profiler = bench.profiler(baseline_ms)
-    rows = {
-        MODEL: profiler.measure(chosen, stepper=shipped),
-        INHERITS: profiler.measure(chosen),
-        LARGEST: profiler.measure(supernet.maximum),
-    }
+    rows = {INHERITS: profiler.measure(chosen), LARGEST: profiler.measure(supernet.maximum)}
+    for name, use in {MODEL: own, **other_uses(bundle, own)}.items():
+        open_stepper = find_backend(use.backend)
+        shipped = open_stepper(bundle, threads=part.profile.threads, precision=use.precision, shortlist=use.shortlist)
+        rows[name] = profiler.measure(chosen, stepper=shipped)
     return {
         name: dict(zip(("ms", "low_ms", "high_ms"), bounds_of_median(row), strict=True)) for name, row in rows.items()
     }
@@ -130,8 +143,8 @@ def _part_of_one(config: RunConfig) -> DecodingConfig:
 def _run_one(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     test = TestSet(PreparedData.open(inputs["data"]), config.batch_size)
     model = trained_model(inputs["supernet"])
-    scored = test.score_bundle(MODEL, inputs["export"] / BUNDLE, model, out / hypotheses_file(MODEL))
-    systems = {MODEL: scored, COPY: test.scores(test.sources)}
+    systems = _scored_bundle(test, inputs["export"] / BUNDLE, model, Use(), out)
+    systems[COPY] = test.scores(test.sources)
     write_json(out / SCORES, {"sentences": len(test), "systems": systems, "budget": []})
 
 

@@ -20,7 +20,13 @@ from automoe.version import __version__
 FORMAT = 1
 """Version of the run folder's layout and of the manifest; a reader refuses any other."""
 MANIFEST = "manifest.json"
-_PACKAGES = {"numpy": "numpy", "torch": "torch", "fairseq": "ve-fairseq", "sentencepiece": "sentencepiece"}
+_PACKAGES = {
+    "numpy": "numpy",
+    "torch": "torch",
+    "fairseq": "ve-fairseq",
+    "onnxruntime": "onnxruntime",
+    "sentencepiece": "sentencepiece",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

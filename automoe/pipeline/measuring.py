@@ -43,7 +43,12 @@ class Bench:
         self._supernet, self._space, self._config, self._beam = supernet, space, config, beam
         self.panel = sentences_of(prepared, config)
         self._shipyard = Shipyard(
-            supernet, prepared, folder / _BUNDLES, backend=config.backend, threads=config.threads
+            supernet,
+            prepared,
+            folder / _BUNDLES,
+            backend=config.backend,
+            precision=config.precision,
+            threads=config.threads,
         )
         self._evaluator = SupernetEvaluator(supernet, validation_batches(prepared, limit=_LOAD_SENTENCES))
 
@@ -56,6 +61,7 @@ class Bench:
             space_name=self._space.name,
             device=config.device,
             backend=config.backend,
+            precision=config.precision,
             beam=self._beam,
             threads=config.threads,
             repeats=config.repeats,
@@ -95,7 +101,8 @@ def recorded_table(path: Path, space: SearchSpace, config: ProfileConfig, beam: 
     """Reads a table and checks that it was measured for this space and as this run would measure.
 
     Raises:
-        DataError, SpaceError, AutoMoEError: it is missing, damaged, or of another space, device, backend or beam.
+        DataError, SpaceError, AutoMoEError: it is missing, damaged, or of another space, device, backend, precision
+            or beam.
     """
     if not path.is_file():
         hint = "Name a table.jsonl, such as runs/NAME/profile/current/table.jsonl"
@@ -103,6 +110,7 @@ def recorded_table(path: Path, space: SearchSpace, config: ProfileConfig, beam: 
     table = read_table(path)
     table.check(space_digest=space.digest, space_name=space.name, device=config.device)
     _check_circumstance(table, "backend", config.backend, "Set profile.backend to that of the table")
+    _check_circumstance(table, "precision", config.precision, "Set profile.precision to that of the table")
     _check_circumstance(table, "beam", beam, "Set decoding.beam to that of the table")
     return table
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from automoe.bundle import PRECISIONS
 from automoe.cost import costs
 from automoe.data import PreparedData
 from automoe.errors import ConfigError
@@ -24,6 +25,7 @@ from automoe.latency import (
 from automoe.nn import Transformer
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.measuring import Bench, check_sentences, recorded_table
+from automoe.pipeline.shipping import graphs_for
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
@@ -43,8 +45,16 @@ class ProfilePart:
 
 
 def _part(config: RunConfig) -> ProfilePart:
-    find_backend(config.profile.backend, "profile.backend")  # a wrong name shall not wait for the training
     profile, part = config.profile, searched_part(config)
+    find_backend(profile.backend, "profile.backend")  # a wrong name shall not wait for the training
+    if profile.precision != PRECISIONS[0] and not graphs_for(profile.backend, profile.precision):
+        raise ConfigError(
+            "profile.precision",
+            profile.precision,
+            f"is not known to the backend {profile.backend}",
+            allowed=PRECISIONS[0],
+            hint="Set profile.backend=onnx",
+        )
     if min(profile.architectures, part.space.num_architectures) < MIN_ROWS:
         raise ConfigError(
             "profile.architectures",

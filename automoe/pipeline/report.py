@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from automoe.bundle import PRECISIONS
 from automoe.data import PreparedData
 from automoe.files import write_atomically
 from automoe.latency import TABLE_FILE, read_table
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.evaluate import COPY, INHERITS, LARGEST, MODEL, hypotheses_file
+from automoe.pipeline.evaluate import hypotheses_file
 from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.select import bounds_of_median
 from automoe.pipeline.stage import Inputs, Stage
+from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, WITH_SHORTLIST, in_precision
 from automoe.report import (
     BudgetLine,
     ChosenModel,
@@ -44,6 +46,8 @@ from automoe.training.log import read_log
 
 NAMES = {
     MODEL: "distilled: the bundle",
+    **{in_precision(precision): f"the bundle in {precision}" for precision in PRECISIONS},
+    WITH_SHORTLIST: "the bundle, with shortlist",
     INHERITS: "the same, inherited weights",
     LARGEST: "largest sub-transformer",
     COPY: "copying the source",
@@ -254,8 +258,8 @@ def _signature(inputs: Inputs, scores: Mapping[str, Any]) -> dict[str, str]:
     signature["machine of the table"] = of_table
     table = read_table(inputs["profile"] / TABLE_FILE).header
     signature["latency"] = (
-        f"milliseconds per sentence, one at a time: {table.device}, {table.backend}, beam {table.beam}, "
-        f"median of {table.repeats} passes"
+        f"milliseconds per sentence, one at a time: {table.device}, {table.backend} in {table.precision}, "
+        f"beam {table.beam}, median of {table.repeats} passes"
     )
     for metric in ("BLEU", "chrF"):
         signature[metric] = scores["systems"][MODEL][metric]["signature"]

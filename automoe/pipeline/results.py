@@ -10,10 +10,11 @@ from typing import Any
 from automoe.data import PreparedData
 from automoe.files import read_json
 from automoe.latency import TABLE_FILE, read_table
-from automoe.pipeline.evaluate import MODEL, hypotheses_file
+from automoe.pipeline.evaluate import hypotheses_file
 from automoe.pipeline.export import BUNDLE
 from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.report import NAMES, sample_rows
+from automoe.pipeline.systems import LARGEST, MODEL
 from automoe.search import ARCHIVE, LATENCY, read_archive, shown_cost
 from automoe.space import Architecture, architecture_table
 from automoe.terminal import format_table
@@ -131,7 +132,7 @@ def _evaluate(folders: Folders) -> Result:
 
 
 def _evaluate_table(made: Result) -> str:
-    searched = len(made["systems"]) > 2
+    searched = LARGEST in made["systems"]
     rows = []
     for system, scored in made["systems"].items():
         name = NAMES[system] if searched else {MODEL: "this model"}.get(system, NAMES[system])

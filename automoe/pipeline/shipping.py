@@ -6,13 +6,15 @@ What is profiled, measured on demand, exported and evaluated all comes from here
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from automoe.bundle import Bundle, read_bundle
+from automoe.bundle import PRECISIONS, Bundle, read_bundle
 from automoe.data import PreparedData
 from automoe.decoding import Stepper
+from automoe.decoding.shortlist import Shortlist
 from automoe.export import export_bundle
 from automoe.nn import Transformer
 from automoe.pipeline.config import DecodingConfig
@@ -20,9 +22,24 @@ from automoe.runtime.backend import find_backend
 from automoe.space import Architecture
 from automoe.supernet.placement import supernet_placement
 
+_WITHOUT_GRAPHS = ("torch",)
+"""Backends that run a bundle without ONNX graphs."""
+
+
+def graphs_for(backend: str, precision: str) -> tuple[str, ...]:
+    """The precisions of the ONNX graphs that a bundle must hold to be run by this backend in this precision."""
+    return () if backend in _WITHOUT_GRAPHS else (precision,)
+
 
 def ship(
-    transformer: Transformer, folder: Path, prepared: PreparedData, decoding: DecodingConfig, info: Mapping[str, Any]
+    transformer: Transformer,
+    folder: Path,
+    prepared: PreparedData,
+    decoding: DecodingConfig,
+    info: Mapping[str, Any],
+    *,
+    precisions: Sequence[str] = PRECISIONS,
+    shortlist: Shortlist | None = None,
 ) -> Bundle:
     """Writes a standalone model as a bundle.
 
@@ -32,6 +49,8 @@ def ship(
         prepared: the corpus that it was trained with: segmenter, languages.
         decoding: the defaults of translation.
         info: for people.
+        precisions: those that ONNX Runtime shall be able to run it in.
+        shortlist: which tokens the source's tokens can become, if translation may be restricted to them.
     """
     return export_bundle(
         transformer,
@@ -43,6 +62,8 @@ def ship(
         max_source_tokens=decoding.max_source_tokens,
         decoding=decoding.search().to_dict(),
         info=info,
+        precisions=precisions,
+        shortlist=shortlist,
     )
 
 
@@ -59,20 +80,30 @@ class Shipyard:
         prepared: the corpus.
         folder: where bundles are put for the moment; it is emptied.
         backend: what runs them.
+        precision: what it runs them in.
         threads: threads of the backend.
     """
 
     def __init__(
-        self, supernet: Transformer, prepared: PreparedData, folder: Path, *, backend: str, threads: int
+        self,
+        supernet: Transformer,
+        prepared: PreparedData,
+        folder: Path,
+        *,
+        backend: str,
+        precision: str,
+        threads: int,
     ) -> None:
         self._supernet, self._prepared, self._folder = supernet, prepared, folder
-        self._open, self._threads = find_backend(backend), threads
+        self._open = partial(find_backend(backend), threads=threads, precision=precision)
+        self._graphs = graphs_for(backend, precision)
 
     def open(self, arch: Architecture) -> Stepper:
         """The sub-transformer with its inherited weights, ready to decode."""
         bundle = self._folder / "bundle"
-        ship(sub_transformer(self._supernet, arch), bundle, self._prepared, DecodingConfig(), {})
+        model = sub_transformer(self._supernet, arch)
+        ship(model, bundle, self._prepared, DecodingConfig(), {}, precisions=self._graphs)
         try:
-            return self._open(read_bundle(bundle), threads=self._threads)
+            return self._open(read_bundle(bundle))
         finally:
             shutil.rmtree(bundle)  # the stepper holds what it needs

@@ -1,14 +1,15 @@
-"""What is scored on the test set: one system's translations, metrics, costs, expert loads."""
+"""What is scored on the test set: one system's translations, metrics, costs, expert loads, and how it is run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from automoe.bundle import WEIGHTS_FILE
+from automoe.bundle import PRECISIONS, SHORTLIST_FILE, Bundle, graph_file, weights_file
 from automoe.cost import costs
 from automoe.cost.reachable import reachable_params
 from automoe.data import PreparedData
@@ -20,8 +21,39 @@ from automoe.nn import Transformer
 from automoe.nn.expert_loads import expert_loads
 from automoe.progress import Progress
 from automoe.runtime import load
+from automoe.runtime.backend import DEFAULT_BACKEND
 
+MODEL, INHERITS, LARGEST, COPY = "model", "inherited", "largest", "copy_the_source"
+"""The systems: the bundle; its architecture with the supernet's weights; the largest sub-transformer; no model."""
+WITH_SHORTLIST = f"{MODEL}_shortlist"
 _BATCH_TOKENS = 4096
+
+
+def in_precision(precision: str) -> str:
+    """Name of the system that is the bundle in another precision than it was measured in."""
+    return f"{MODEL}_{precision}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """How a bundle is run: what `runtime.load` takes."""
+
+    backend: str = DEFAULT_BACKEND
+    precision: str = PRECISIONS[0]
+    shortlist: bool = False
+
+
+def other_uses(bundle: Bundle, own: Use) -> dict[str, Use]:
+    """Further systems: all else that this bundle can be run as, each with one difference from `own`."""
+    files = bundle.manifest.files
+    uses = {
+        in_precision(precision): Use(precision=precision)
+        for precision in PRECISIONS
+        if precision != own.precision and graph_file("encoder", precision) in files
+    }
+    if SHORTLIST_FILE in files:
+        uses[WITH_SHORTLIST] = Use(precision=own.precision, shortlist=True)
+    return uses
 
 
 class TestSet:
@@ -47,22 +79,30 @@ class TestSet:
         found = (bleu(hypotheses, self.references, tokenize=tokenize), chrf(hypotheses, self.references))
         return {score.name: {"value": score.value, "signature": score.signature} for score in found}
 
-    def score_bundle(self, name: str, bundle: Path, model: Transformer, hypotheses_file: Path) -> dict[str, Any]:
+    def score_bundle(self, name: str, bundle: Path, use: Use, hypotheses_file: Path) -> dict[str, Any]:
         """Translates with a bundle as a user would, and keeps the translations.
 
         Args:
             name: what to call it while it works.
             bundle: the bundle.
-            model: the model that is in it, for the loads of its experts.
+            use: how to run it.
             hypotheses_file: gets one translation a line.
 
         Returns:
-            The scores, placeholders lost and invented, costs by name, and the test tokens of every expert.
+            The scores, placeholders lost and invented, and the size of the weights that were loaded.
         """
-        translator = load(bundle)
+        translator = load(bundle, **asdict(use))
         with Progress(f"translating the test set, {name}", total=len(self), unit="sentence") as progress:
-            hypotheses = translator.translate(self.sources, batch_size=self._batch_size, on_progress=progress.advance)
+            hypotheses = translator.translate(self.sources, batch=self._batch_size, on_progress=progress.advance)
         write_atomically(hypotheses_file, "".join(line + "\n" for line in hypotheses))
+        return {
+            **self.scores(hypotheses),
+            "placeholders": self._placeholders(hypotheses),
+            "weights_bytes": (bundle / weights_file(use.precision)).stat().st_size,
+        }
+
+    def costs_and_loads(self, model: Transformer) -> dict[str, Any]:
+        """What a model costs, by name, and the test tokens of each of its experts."""
         batches = padded_batches(self._prepared, "test", _BATCH_TOKENS)
         loads = expert_loads(
             model, ((torch.from_numpy(batch.source_BS), torch.from_numpy(batch.previous_BL)) for batch in batches)
@@ -70,10 +110,7 @@ class TestSet:
         sizes: dict[str, Any] = {"vocab_size": model.config.vocab_size, "pre_norm": model.config.pre_norm}
         reachable = reachable_params(model.maximum, loads, **sizes)
         return {
-            **self.scores(hypotheses),
-            "placeholders": self._placeholders(hypotheses),
             "costs": costs(model.maximum, **sizes).to_dict() | {"params_reachable": reachable},
-            "weights_bytes": (bundle / WEIGHTS_FILE).stat().st_size,
             "expert_loads": {f"{side} {layer}": counts for (side, layer), counts in loads.items()},
         }
 

@@ -12,21 +12,33 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, cast
 
-from automoe.bundle import Bundle
+from automoe.bundle import PRECISIONS, Bundle
 from automoe.decoding.stepper import Stepper
 from automoe.errors import ConfigError, DependencyError, did_you_mean
 
 ENTRY_POINTS = "automoe.backends"
+DEFAULT_BACKEND = "onnx"
 _SUFFIX = "_backend"
+_EXTRAS = {"onnx": "runtime"}
+"""The extra of a backend's packages, where it is not named like the backend."""
 
 
 class OpenStepper(Protocol):
     """Loads the model of a bundle whose files were found whole."""
 
-    def __call__(self, bundle: Bundle, *, threads: int) -> Stepper:
+    def __call__(
+        self, bundle: Bundle, *, threads: int = 1, precision: str = PRECISIONS[0], shortlist: bool = False
+    ) -> Stepper:
         """Returns the model, ready to translate on `threads` threads.
 
+        Args:
+            bundle: the bundle.
+            threads: threads within an operation.
+            precision: one of `automoe.bundle.PRECISIONS`.
+            shortlist: whether to score only the tokens that a source's tokens can become.
+
         Raises:
+            ConfigError: this backend cannot do that, or not with this bundle.
             BundleError: the bundle does not hold what this backend needs, or what it holds does not fit together.
         """
 
@@ -52,7 +64,7 @@ def find_backend(name: str, key: str = "backend") -> OpenStepper:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("automoe"):
             raise
-        raise DependencyError(error.name, extra=name) from error
+        raise DependencyError(error.name, extra=_EXTRAS.get(name, name)) from error
     return cast(OpenStepper, module.open_stepper)
 
 

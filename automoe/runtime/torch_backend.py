@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
-from automoe.bundle import MANIFEST_FILE, WEIGHTS_FILE, Bundle
+from automoe.bundle import MANIFEST_FILE, PRECISIONS, WEIGHTS_FILE, Bundle, check_tensors, read_tensors
 from automoe.decoding.stepper import Stepper
-from automoe.errors import AutoMoEError, BundleError
+from automoe.errors import AutoMoEError, BundleError, ConfigError
 from automoe.nn import TorchStepper, Transformer, TransformerConfig
 from automoe.space import Architecture
 
-_EXPORT_AGAIN = "Export the bundle again"
 
-
-def open_stepper(bundle: Bundle, *, threads: int) -> Stepper:
-    """Builds the bundle's Transformer, in float32 on the CPU.
+def open_stepper(
+    bundle: Bundle, *, threads: int = 1, precision: str = PRECISIONS[0], shortlist: bool = False
+) -> Stepper:
+    """Builds the bundle's Transformer, on the CPU.
 
     Args:
         bundle: the bundle.
         threads: threads within an operation, for the whole process (PyTorch knows no other way).
+        precision: float32.
+        shortlist: False.
+
+    Raises:
+        ConfigError: another precision, or a shortlist: this backend is the reference and has neither.
+        BundleError: the architecture cannot be built, or the weights are not its weights.
+    """
+    for key, value, known in (("precision", precision, PRECISIONS[0]), ("shortlist", shortlist, False)):
+        if value != known:
+            hint = "Use the backend onnx"
+            raise ConfigError(key, value, "is not known to the backend torch", allowed=str(known), hint=hint)
+    torch.set_num_threads(threads)
+    return TorchStepper(load_transformer(bundle))
+
+
+def load_transformer(bundle: Bundle) -> Transformer:
+    """The bundle's model: standalone, in float32, in evaluation mode.
 
     Raises:
         BundleError: the architecture cannot be built, or the weights are not its weights.
     """
-    torch.set_num_threads(threads)
     transformer = _empty_transformer(bundle)
-    weights = _read_weights(bundle.path(WEIGHTS_FILE))
-    _check_weights(weights, transformer.state_dict(), bundle.path(WEIGHTS_FILE))
-    weights = {name: tensor.to(torch.float32) for name, tensor in weights.items()}
+    path = bundle.path(WEIGHTS_FILE)
+    tensors = read_tensors(path)
+    check_tensors(tensors, {name: list(tensor.shape) for name, tensor in transformer.state_dict().items()}, path)
+    weights = {name: torch.from_numpy(tensor.astype(np.float32)) for name, tensor in tensors.items()}
     transformer.load_state_dict(weights, assign=True)
-    return TorchStepper(transformer.eval())
+    return transformer.eval()
 
 
 def _empty_transformer(bundle: Bundle) -> Transformer:
@@ -48,43 +61,3 @@ def _empty_transformer(bundle: Bundle) -> Transformer:
             hint=f"Use AutoMoE {bundle.manifest.automoe_version}, which wrote it",
         ) from error
     return Transformer.without_weights(arch, config)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise BundleError(f"is no safetensors file ({error})", file=path, hint=_EXPORT_AGAIN) from error
-
-
-def _check_weights(weights: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
-    """Checks names, shapes, types and values of all tensors."""
-    if missing := sorted(wanted.keys() - weights.keys()):
-        raise BundleError(f"lacks {len(missing)} tensor(s)", file=path, key=missing[0], hint=_EXPORT_AGAIN)
-    if surplus := sorted(weights.keys() - wanted.keys()):
-        raise BundleError(
-            f"holds {len(surplus)} tensor(s) too many for its architecture",
-            file=path,
-            key=surplus[0],
-            hint=_EXPORT_AGAIN,
-        )
-    for name, tensor in weights.items():
-        shape = list(wanted[name].shape)
-        if list(tensor.shape) != shape:
-            raise BundleError(
-                "has the wrong shape",
-                file=path,
-                key=name,
-                value=list(tensor.shape),
-                allowed=str(shape),
-                hint=_EXPORT_AGAIN,
-            )
-        if not tensor.is_floating_point():
-            raise BundleError("is not of floating point", file=path, key=name, value=str(tensor.dtype))
-        if not bool(tensor.isfinite().all()):
-            raise BundleError(
-                "holds values that are infinite or not numbers (NaN)",
-                file=path,
-                key=name,
-                hint="The training diverged; export an earlier checkpoint",
-            )

@@ -6,18 +6,20 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from automoe.bundle import MANIFEST_FILE, SEGMENTER_FILE, Bundle, read_bundle
+from automoe.bundle import MANIFEST_FILE, PRECISIONS, SEGMENTER_FILE, Bundle, read_bundle
 from automoe.decoding.hypothesis import Hypothesis, SearchConfig
 from automoe.decoding.search import search
 from automoe.decoding.segmenter import Segmented, Segmenter
 from automoe.decoding.stepper import Stepper
 from automoe.decoding.symbols import EOS
 from automoe.errors import AutoMoEError, BundleError, ConfigError
-from automoe.runtime.backend import find_backend
+from automoe.runtime.backend import DEFAULT_BACKEND, find_backend
 from automoe.threads import check_threads
 
 
@@ -36,20 +38,38 @@ class Translation:
     """Token ids, the end symbol last; none for an empty sentence."""
 
 
+class _Use(NamedTuple):
+    """What a model is opened for."""
+
+    threads: int
+    precision: str
+    shortlist: bool
+
+
 _EMPTY = Translation(text="", score=0.0, tokens=())
 
 
-def load(path: str | Path, *, backend: str = "torch", threads: int = 1) -> Translator:
+def load(
+    path: str | Path,
+    *,
+    backend: str = DEFAULT_BACKEND,
+    threads: int = 1,
+    precision: str = PRECISIONS[0],
+    shortlist: bool = False,
+) -> Translator:
     """Opens a bundle for translation.
 
     Args:
         path: the bundle's folder.
         backend: what runs the model; see `automoe.runtime.backend`.
         threads: threads that it may use.
+        precision: "float32", or "int8", which is faster and smaller and translates a little differently.
+        shortlist: whether to score only tokens that the source's tokens became in the training data, which is
+            faster. A batch has one list: translations then depend a little on what is translated with them.
 
     Raises:
         BundleError: no bundle, or a damaged one.
-        ConfigError: there is no such backend.
+        ConfigError: there is no such backend, or it or the bundle cannot do what is asked.
         DependencyError: a package that is needed is not installed.
     """
     check_threads("threads", threads)
@@ -65,7 +85,7 @@ def load(path: str | Path, *, backend: str = "torch", threads: int = 1) -> Trans
             value=vocab_size,
             hint="Export the bundle again with the segmenter that the model was trained with",
         )
-    return Translator(bundle, segmenter, open_stepper(bundle, threads=threads))
+    return Translator(bundle, segmenter, partial(open_stepper, bundle), _Use(threads, precision, shortlist))
 
 
 class Translator:
@@ -74,23 +94,29 @@ class Translator:
     Args:
         bundle: the bundle.
         segmenter: its segmenter.
-        stepper: its model.
+        open_stepper: opens its model.
+        use: how, unless a call says otherwise.
 
     Raises:
-        BundleError: the bundle's decoding defaults are unknown.
+        BundleError: the bundle's decoding defaults are unknown, or its model cannot be opened.
     """
 
-    def __init__(self, bundle: Bundle, segmenter: Segmenter, stepper: Stepper) -> None:
+    def __init__(self, bundle: Bundle, segmenter: Segmenter, open_stepper: Callable[..., Stepper], use: _Use) -> None:
         self.bundle = bundle
-        self._segmenter, self._stepper = segmenter, stepper
+        self._segmenter, self._open_stepper, self._use = segmenter, open_stepper, use
+        self._steppers: dict[_Use, Stepper] = {}
         self._defaults = _decoding_defaults(bundle)
+        self._stepper(None, None, None)
 
     def translate(
         self,
         sentences: Sequence[str],
         *,
         beam: int | None = None,
-        batch_size: int = 32,
+        batch: int = 32,
+        threads: int | None = None,
+        precision: str | None = None,
+        shortlist: bool | None = None,
         length_penalty: float | None = None,
         on_progress: Callable[[int], None] | None = None,
         on_warning: Callable[[int, str], None] | None = None,
@@ -99,7 +125,10 @@ class Translator:
         nbest = self.translate_nbest(
             sentences,
             beam=beam,
-            batch_size=batch_size,
+            batch=batch,
+            threads=threads,
+            precision=precision,
+            shortlist=shortlist,
             length_penalty=length_penalty,
             on_progress=on_progress,
             on_warning=on_warning,
@@ -111,22 +140,28 @@ class Translator:
         sentences: Sequence[str],
         *,
         beam: int | None = None,
-        batch_size: int = 32,
+        batch: int = 32,
+        threads: int | None = None,
+        precision: str | None = None,
+        shortlist: bool | None = None,
         length_penalty: float | None = None,
         on_progress: Callable[[int], None] | None = None,
         on_warning: Callable[[int, str], None] | None = None,
     ) -> list[list[Translation]]:
         """Translates sentences and keeps all that the search finished.
 
-        Sentences of like length are translated together, which changes no translation (other than by the
-        rounding of the model's sums).
+        Sentences of like length are translated together, which in float32 and without a shortlist changes no
+        translation (other than by the rounding of the model's sums).
 
         Args:
             sentences: any texts. One of white space alone gives the empty text; one with more tokens than the
                 bundle's `max_source_tokens` is cut there; invalid UTF-8 that was decoded with
                 `surrogateescape` is read as U+FFFD.
             beam: hypotheses that are followed; by default the bundle's.
-            batch_size: sentences that are translated together.
+            batch: sentences that are translated together.
+            threads: as in `load`, whose choice is the default; the model is opened once for each combination.
+            precision: likewise.
+            shortlist: likewise.
             length_penalty: see `SearchConfig`; by default the bundle's.
             on_progress: called with the number of sentences that have been finished since the last call.
             on_warning: called with the index of a sentence that was cut or held invalid UTF-8, and what was
@@ -138,8 +173,9 @@ class Translator:
         Raises:
             ConfigError: a number that makes no sense.
         """
-        if batch_size < 1:
-            raise ConfigError("batch_size", batch_size, allowed=">= 1")
+        if batch < 1:
+            raise ConfigError("batch", batch, allowed=">= 1")
+        stepper = self._stepper(threads, precision, shortlist)
         config = self._config(beam, length_penalty)
         sources = [self._segment(index, text, on_warning or _warn) for index, text in enumerate(sentences)]
         translations = [[_EMPTY] for _ in sources]
@@ -147,14 +183,25 @@ class Translator:
         waiting.sort(key=lambda index: -len(sources[index].ids_L))
         if on_progress is not None and len(waiting) < len(sources):
             on_progress(len(sources) - len(waiting))
-        for first in range(0, len(waiting), batch_size):
-            batch = waiting[first : first + batch_size]
-            found = search(self._stepper, [sources[index].ids_L for index in batch], config)
-            for index, hypotheses in zip(batch, found, strict=True):
+        for first in range(0, len(waiting), batch):
+            together = waiting[first : first + batch]
+            found = search(stepper, [sources[index].ids_L for index in together], config)
+            for index, hypotheses in zip(together, found, strict=True):
                 translations[index] = [self._text(hypothesis, sources[index]) for hypothesis in hypotheses]
             if on_progress is not None:
-                on_progress(len(batch))
+                on_progress(len(together))
         return translations
+
+    def _stepper(self, threads: int | None, precision: str | None, shortlist: bool | None) -> Stepper:
+        use = _Use(
+            self._use.threads if threads is None else threads,
+            self._use.precision if precision is None else precision,
+            self._use.shortlist if shortlist is None else shortlist,
+        )
+        if use not in self._steppers:
+            check_threads("threads", use.threads)
+            self._steppers[use] = self._open_stepper(**use._asdict())
+        return self._steppers[use]
 
     def _config(self, beam: int | None, length_penalty: float | None) -> SearchConfig:
         config = self._defaults

@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 import automoe
 from automoe.bundle import (
     CARD_FILE,
+    INT8_WEIGHTS_FILE,
     MANIFEST_FILE,
     REQUIRED_FILES,
     SEGMENTER_FILE,
+    SHORTLIST_FILE,
     WEIGHTS_FILE,
     BundleManifest,
+    graph_file,
     read_bundle,
     write_bundle,
 )
@@ -152,6 +155,13 @@ def test_a_manifest_that_leads_out_of_the_folder_is_refused(bundle):
 def test_a_bundle_is_replaced_by_a_newer_one(bundle):
     write_bundle(bundle, dataclasses.replace(MANIFEST, target_language="fr"), FILES)
     assert read_bundle(bundle).manifest.target_language == "fr"
+
+
+def test_a_bundle_is_replaced_by_one_of_fewer_files(tmp_path):
+    optional = {name: b"1" for name in (INT8_WEIGHTS_FILE, SHORTLIST_FILE, graph_file("encoder", "int8"))}
+    folder = write_bundle(tmp_path / "bundle", MANIFEST, FILES | optional).folder
+    write_bundle(folder, MANIFEST, FILES)
+    assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST_FILE}
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", CARD_FILE])

@@ -3,14 +3,29 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 pytest.importorskip("sentencepiece")
 
-from automoe.bundle import CARD_FILE, SEGMENTER_FILE, WEIGHTS_FILE, read_bundle  # noqa: E402
+from automoe.bundle import (  # noqa: E402
+    CARD_FILE,
+    GRAPHS,
+    INT8_WEIGHTS_FILE,
+    PRECISIONS,
+    SEGMENTER_FILE,
+    SHORTLIST_FILE,
+    WEIGHTS_FILE,
+    graph_file,
+    read_bundle,
+    read_tensors,
+    weights_file,
+)
 from automoe.cost import costs  # noqa: E402
 from automoe.decoding import beam_search  # noqa: E402
 from automoe.decoding.segmenter import Segmenter  # noqa: E402
-from automoe.errors import BundleError  # noqa: E402
+from automoe.decoding.shortlist import Shortlist  # noqa: E402
+from automoe.errors import AutoMoEError, BundleError  # noqa: E402
 from automoe.export import export_bundle, model_card  # noqa: E402
 from automoe.nn import TorchStepper, Transformer, TransformerConfig  # noqa: E402
 from automoe.runtime import load  # noqa: E402
@@ -23,10 +38,13 @@ TOP_2 = architecture(32, [encoder_layer(48, 32, 16, top_k=2)], 24, [decoder_laye
 SEGMENTER = Segmenter(segmenter_model(), None)
 
 
-def export(arch, folder, *, pre_norm=True):
-    """A random model, and its bundle in `folder`."""
+def export(arch, folder, *, pre_norm=True, change=None, **options):
+    """A random model, which `change` may have spoiled, and its bundle in `folder`."""
     torch.manual_seed(0)
     model = Transformer(arch, TransformerConfig(vocab_size=SEGMENTER.vocab_size, pre_norm=pre_norm)).eval()
+    if change is not None:
+        with torch.no_grad():
+            change(model)
     bundle = export_bundle(
         model,
         folder,
@@ -37,6 +55,7 @@ def export(arch, folder, *, pre_norm=True):
         max_source_tokens=40,
         decoding=DECODING.to_dict(),
         info={"corpus": "text"},
+        **options,
     )
     return model, bundle
 
@@ -54,21 +73,65 @@ def test_a_bundle_has_the_logits_and_translations_of_its_model(arch, pre_norm, t
     assert (ours == theirs).all() and (our_tokens == their_tokens).all()
 
     wanted = [SEGMENTER.decode(found[0].tokens, ()) for found in beam_search(TorchStepper(model), sources, DECODING)]
-    found = load(bundle.folder).translate([text for text in SENTENCES if text.strip()], batch_size=len(sources))
+    found = load(bundle.folder).translate([text for text in SENTENCES if text.strip()], batch=len(sources))
     assert found == wanted and len(set(found)) > 1
 
 
 def test_a_bundle_describes_its_model(tmp_path):
     model, bundle = export(MAXIMUM, tmp_path / "bundle")
     manifest = read_bundle(bundle.folder).manifest
-    assert set(manifest.files) == {WEIGHTS_FILE, SEGMENTER_FILE, CARD_FILE}
+    graphs = {graph_file(graph, precision) for graph in GRAPHS for precision in PRECISIONS}
+    assert set(manifest.files) == {WEIGHTS_FILE, INT8_WEIGHTS_FILE, SEGMENTER_FILE, CARD_FILE, *graphs}
     assert Architecture.from_dict(manifest.architecture) == MAXIMUM
     assert TransformerConfig.from_dict(manifest.model) == model.config
     assert (manifest.source_language, manifest.target_language) == ("en", "de")
     total = costs(MAXIMUM, vocab_size=SEGMENTER.vocab_size, pre_norm=True)
     assert manifest.info["costs"] == total.to_dict() and manifest.info["architecture_digest"] == MAXIMUM.digest
     assert bundle.path(SEGMENTER_FILE).read_bytes() == segmenter_model()
-    assert bundle.path(CARD_FILE).read_text("utf-8") == model_card(MAXIMUM, total, manifest)
+    sizes = {precision: bundle.path(weights_file(precision)).stat().st_size for precision in PRECISIONS}
+    assert bundle.path(CARD_FILE).read_text("utf-8") == model_card(MAXIMUM, total, manifest, weights_bytes=sizes)
+
+
+def test_the_weights_of_the_file_are_those_of_the_model(tmp_path):
+    model, bundle = export(MAXIMUM, tmp_path / "bundle")
+    state = model.state_dict()
+    ours = {name: torch.from_numpy(array.copy()) for name, array in read_tensors(bundle.path(WEIGHTS_FILE)).items()}
+    for tensors in (ours, safetensors_torch.load_file(bundle.path(WEIGHTS_FILE))):
+        assert tensors.keys() == state.keys()
+        assert all(torch.equal(tensors[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_bundle_of_one_precision_translates_in_it_and_names_what_it_lacks(tmp_path, precision):
+    _, bundle = export(MAXIMUM, tmp_path / "bundle", precisions=[precision])
+    assert set(bundle.manifest.files) >= {WEIGHTS_FILE, *(graph_file(graph, precision) for graph in GRAPHS)}
+    assert len(load(bundle.folder, precision=precision).translate(["cat"])) == 1
+    other = next(name for name in PRECISIONS if name != precision)
+    with pytest.raises(BundleError, match=f"{other}") as caught:
+        load(bundle.folder, precision=other)
+    assert "Export it again" in caught.value.hint and "backend torch" in caught.value.hint
+
+
+def test_a_newer_bundle_may_have_fewer_files(tmp_path):
+    shortlist = Shortlist.from_rows([], [()] * SEGMENTER.vocab_size)
+    _, bundle = export(MAXIMUM, tmp_path / "bundle", shortlist=shortlist)
+    assert bundle.path(SHORTLIST_FILE).read_bytes() == shortlist.to_bytes()
+    _, bundle = export(MAXIMUM, tmp_path / "bundle", precisions=["float32"])
+    assert {path.name for path in bundle.folder.iterdir()} == {
+        *read_bundle(bundle.folder).manifest.files,
+        "bundle.json",
+    }
+    assert not {SHORTLIST_FILE, INT8_WEIGHTS_FILE} & set(bundle.manifest.files)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_that_diverged_is_not_exported(tmp_path, value):
+    def spoil(model):
+        model.encoder_layers[1].experts.w1[2][3, 4] = value
+
+    with pytest.raises(AutoMoEError, match=r"encoder_layers\.1\.experts\.w1\.2: .*NaN") as caught:
+        export(MAXIMUM, tmp_path / "bundle", change=spoil)
+    assert "earlier checkpoint" in caught.value.hint and not any(tmp_path.iterdir())
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

@@ -139,7 +139,7 @@ def without(line, key):
     [
         (lambda lines: lines[1:], r":1: the header is missing"),
         (lambda lines: [without(lines[0], "device"), *lines[1:]], r":1: device: is missing in the header"),
-        (lambda lines: [change(lines[0], format=2), *lines[1:]], r":1: format=2: .*\(allowed: 1\)"),
+        (lambda lines: [change(lines[0], format=1), *lines[1:]], r":1: format=1: .*\(allowed: 2\)"),
         (lambda lines: [change(lines[0], reference_baseline_ms=None), *lines[1:]], r":1: reference_baseline_ms=None"),
         (lambda lines: [*lines[:2], without(lines[2], "latency_ms")], r":3: latency_ms: the column is missing"),
         (lambda lines: [*lines[:2], change(lines[2], latency_ms=float("nan"))], r":3: latency_ms=nan: is not a pos"),

@@ -11,8 +11,12 @@ from automoe.cost import costs
 from automoe.data import PreparedData
 from automoe.files import sealed_json
 from automoe.nn.model_folder import read_model
-from automoe.pipeline.evaluate import COPY, INHERITS, LARGEST, MODEL
-from automoe.pipeline.systems import TestSet
+from automoe.pipeline.evaluate import hypotheses_file
+from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, WITH_SHORTLIST, TestSet, in_precision
+from automoe.runtime import load
+
+OTHER_USES = {in_precision("int8"): {"precision": "int8"}, WITH_SHORTLIST: {"shortlist": True}}
+"""How else the bundle of the run can be run than it was measured."""
 
 
 @pytest.mark.parametrize(("language", "tokenizer"), [("de", "13a"), ("zh-Hans", "zh"), ("ja", "char")])
@@ -28,7 +32,7 @@ def test_the_target_language_chooses_the_tokenizer_of_bleu(tiny_run, tmp_path, l
 def test_costs_of_every_system_are_those_of_its_model(tiny_run):
     systems = json.loads((tiny_run.run_dir / "evaluate/current/scores.json").read_bytes())["systems"]
     folders = {MODEL: "distill/current", INHERITS: "distill/current/inherited", LARGEST: "supernet/current"}
-    assert set(systems) == {*folders, COPY}
+    assert set(systems) == {*folders, *OTHER_USES, COPY}
     for system, folder in folders.items():
         model = read_model(tiny_run.run_dir / folder)
         expected = costs(model.maximum, vocab_size=model.config.vocab_size, pre_norm=model.config.pre_norm)
@@ -36,6 +40,17 @@ def test_costs_of_every_system_are_those_of_its_model(tiny_run):
         assert systems[system]["costs"]["params_reachable"] <= expected.params_total
         latency = systems[system]["latency"]
         assert 0 < latency["low_ms"] <= latency["ms"] <= latency["high_ms"]
+
+
+@pytest.mark.parametrize("system", [MODEL, *OTHER_USES])
+def test_the_bundle_is_scored_by_what_it_translates_in_each_way_to_run_it(tiny_run, system):
+    evaluated, prepared = tiny_run.run_dir / "evaluate/current", PreparedData.open(tiny_run.run_dir / "data/current")
+    scored = json.loads((evaluated / "scores.json").read_bytes())["systems"][system]
+    test = TestSet(prepared, batch_size=32)
+    translations = load(tiny_run.bundle, **OTHER_USES.get(system, {})).translate(test.sources)
+    assert (evaluated / hypotheses_file(system)).read_text("utf-8") == "".join(f"{line}\n" for line in translations)
+    assert test.scores(translations).items() <= scored.items()
+    assert 0 < scored["latency"]["low_ms"] <= scored["latency"]["ms"] <= scored["latency"]["high_ms"]
 
 
 def test_the_budget_is_judged_by_the_bundle_that_was_measured_again(tiny_run):

@@ -80,3 +80,45 @@ def test_damaged_table_is_refused_with_its_line(tiny_run, tmp_path, capsys, dama
     (tmp_path / "table.jsonl").write_text("\n".join(lines) + "\n")
     line = len(lines) if damage == "twice" else 3
     assert f"table.jsonl:{line}: " in refused(tiny_run, capsys, f"profile.table={tmp_path}/table.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "fix"),
+    [
+        (["profile.precision=int8"], "precision=float32", "Set profile.precision"),
+        (["profile.backend=torch"], "backend=onnx", "Set profile.backend"),
+        (["decoding.beam=3"], "beam=5", "Set decoding.beam"),
+    ],
+)
+def test_table_of_another_backend_precision_or_beam_is_refused(tiny_run, capsys, overrides, key, fix):
+    message = refused(tiny_run, capsys, *overrides)
+    assert f":1: {key}: was measured under other circumstances" in message and fix in message
+
+
+def test_table_without_a_precision_is_refused(tiny_run, tmp_path, capsys):
+    header, *rows = (tiny_run.run_dir / "profile/current/table.jsonl").read_text().splitlines()
+    old = json.loads(header) | {"format": 1}
+    del old["precision"]
+    (tmp_path / "table.jsonl").write_text("\n".join([json.dumps(old), *rows]) + "\n")
+    message = refused(tiny_run, capsys, f"profile.table={tmp_path}/table.jsonl")
+    assert "table.jsonl:1: format=1: is of another version of AutoMoE (allowed: 2)" in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["profile.precision=int4"], "profile.precision=int4: is not allowed (allowed: float32, int8)"),
+        (["profile.precision=int8", "profile.backend=torch"], "profile.precision=int8: is not known to the backend"),
+        (
+            ["profile.precision=int8", "export.precisions=[float32]"],
+            "profile.precision=int8: measures in a precision",
+        ),
+        (["export.precisions=[int4]"], "export.precisions=int4: is not allowed (allowed: float32, int8)"),
+        (["export.precisions=[int8]"], "export.precisions=int8: lacks float32"),
+        (["export.precisions=[]"], "export.precisions=[]: lacks float32"),
+        (["export.shortlist=false"], "export.shortlist: is a section: set the keys in it"),
+    ],
+)
+def test_wrong_precisions_are_refused_before_anything_runs(tiny_run, tmp_path, capsys, overrides, message):
+    assert message in refused(tiny_run, capsys, "profile.table=null", f"runs_dir={tmp_path}", *overrides)
+    assert not (tmp_path / "tiny").exists()

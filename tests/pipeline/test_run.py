@@ -37,6 +37,7 @@ def made_by(run_dir: Path) -> dict[str, set[str]]:
     [
         ("budget.latency_ms=1000", ("select", "distill", "export", "evaluate", "report")),
         ("decoding.length_penalty=0.5", ("export", "evaluate", "report")),
+        ("export.precisions=[float32]", ("export", "evaluate", "report")),
     ],
 )
 def test_a_changed_setting_redoes_only_what_depends_on_it_and_loses_nothing(tiny_run, tmp_path, override, redone):
@@ -59,7 +60,7 @@ def test_translate_gives_what_the_evaluation_saw(tiny_run, tmp_path):
 def test_bundle_translates_token_for_token_as_the_trained_weights_do(tiny_run):
     prepared = PreparedData.open(tiny_run.run_dir / "data" / "current")
     trained = TorchStepper(read_model(tiny_run.run_dir / "distill" / "current"))
-    translations = load(tiny_run.bundle).translate_nbest(prepared.text("test", "src"), batch_size=1)
+    translations = load(tiny_run.bundle).translate_nbest(prepared.text("test", "src"), batch=1)
     for source, found in zip(prepared.ids("test", "src"), translations, strict=True):
         expected = search(trained, [source], SearchConfig())[0]
         assert [hypothesis.tokens.tolist() for hypothesis in expected] == [list(t.tokens) for t in found]
@@ -110,7 +111,7 @@ def test_chosen_model_keeps_the_budget_by_what_the_archive_knows(tiny_run):
 def test_run_of_one_architecture_trains_exports_and_scores_it(tiny_run, tmp_path):
     printed = finish(tiny_run.command("run", "architecture=tiny", "--json", runs_dir=tmp_path), tiny_run)
     made = json.loads(printed)
-    assert set(made["systems"]) == {"model", "copy_the_source"}
+    assert set(made["systems"]) == {"model", "model_int8", "model_shortlist", "copy_the_source"}
     bundle = json.loads((Path(made["bundle"]) / "bundle.json").read_text())
     assert Architecture.from_dict(bundle["architecture"]) == read_architecture(find_architecture("tiny"))
     assert {path.name for path in (tmp_path / "tiny").iterdir() if path.is_dir()} == {

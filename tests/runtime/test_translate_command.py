@@ -18,8 +18,8 @@ from automoe.runtime import Translation
 class Shouting:
     """Stands for a translator: capital letters are the translation."""
 
-    def translate_nbest(self, sentences, *, beam, batch_size, length_penalty, on_progress, on_warning):
-        self.options = {"beam": beam, "batch_size": batch_size, "length_penalty": length_penalty}
+    def translate_nbest(self, sentences, *, beam, batch, length_penalty, on_progress, on_warning):
+        self.options = {"beam": beam, "batch": batch, "length_penalty": length_penalty}
         on_progress(len(sentences))
         for index, text in enumerate(sentences):
             if "long" in text:
@@ -30,7 +30,12 @@ class Shouting:
 @pytest.fixture(autouse=True)
 def shouting(monkeypatch) -> Shouting:
     translator = Shouting()
-    monkeypatch.setattr(automoe.runtime, "load", lambda path, *, threads: translator)
+
+    def load(path, **use):
+        translator.use = use
+        return translator
+
+    monkeypatch.setattr(automoe.runtime, "load", load)
     return translator
 
 
@@ -82,8 +87,18 @@ def test_scores_stand_before_each_line(stdin, capfdbinary):
 
 def test_options_reach_the_translator(stdin, shouting):
     stdin(b"one\n")
-    main(["translate", "bundle", "--beam", "2", "--batch-size", "3", "--length-penalty", "0.5"])
-    assert shouting.options == {"beam": 2, "batch_size": 3, "length_penalty": 0.5}
+    search = ["--beam", "2", "--batch-size", "3", "--length-penalty", "0.5"]
+    model = ["--threads", "4", "--precision", "int8", "--shortlist", "--backend", "torch"]
+    main(["translate", "bundle", *search, *model])
+    assert shouting.options == {"beam": 2, "batch": 3, "length_penalty": 0.5}
+    assert shouting.use == {"threads": 4, "precision": "int8", "shortlist": True, "backend": "torch"}
+
+
+def test_what_is_not_asked_for_is_left_to_the_runtime(stdin, shouting):
+    stdin(b"one\n")
+    main(["translate", "bundle"])
+    assert shouting.use == {"threads": 1}
+    assert shouting.options == {"beam": None, "batch": 32, "length_penalty": None}
 
 
 def test_a_long_stdin_gives_output_before_its_end(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import sys
 
@@ -12,6 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("sentencepiece")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 
 from automoe.bundle import SEGMENTER_FILE, WEIGHTS_FILE  # noqa: E402
 from automoe.decoding import EOS, beam_search  # noqa: E402
@@ -19,8 +22,19 @@ from automoe.decoding.segmenter import Segmenter  # noqa: E402
 from automoe.errors import BundleError, ConfigError  # noqa: E402
 from automoe.nn import TorchStepper  # noqa: E402
 from automoe.runtime import TranslationWarning, Translator, load  # noqa: E402
+from automoe.runtime import translator as module  # noqa: E402
+from automoe.threads import MAX_THREADS  # noqa: E402
 from tests.decoding.hash_model import HashModel, HashStepper  # noqa: E402
-from tests.runtime.tiny_bundle import DECODING, SENTENCES, TinyBundle, make_bundle  # noqa: E402
+from tests.runtime.tiny_bundle import (  # noqa: E402
+    DECODING,
+    SENTENCES,
+    TinyBundle,
+    make_bundle,
+    sealed_again,
+    segmenter_model,
+)
+
+BACKENDS = ("onnx", "torch")
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +55,40 @@ class RecordingStepper(HashStepper):
         super().start(sources, num_candidates)
 
 
-def hash_translator(tiny: TinyBundle, **changes) -> tuple[Translator, RecordingStepper]:
-    """The same bundle around a model that shows what it is given."""
-    segmenter = Segmenter.from_file(tiny.bundle.path(SEGMENTER_FILE))
-    stepper = RecordingStepper(HashModel(segmenter.vocab_size))
-    bundle = dataclasses.replace(tiny.bundle, manifest=dataclasses.replace(tiny.bundle.manifest, **changes))
-    return Translator(bundle, segmenter, stepper), stepper
+@pytest.fixture
+def hash_translator(tiny, monkeypatch):
+    """Loads the same bundle around a model that shows what it is given."""
+
+    def make(**changes) -> tuple[Translator, RecordingStepper]:
+        segmenter = Segmenter.from_file(tiny.bundle.path(SEGMENTER_FILE))
+        stepper = RecordingStepper(HashModel(segmenter.vocab_size))
+        bundle = dataclasses.replace(tiny.bundle, manifest=dataclasses.replace(tiny.bundle.manifest, **changes))
+        monkeypatch.setattr(module, "read_bundle", lambda path: bundle)
+        monkeypatch.setattr(module, "find_backend", lambda name: lambda bundle, **use: stepper)
+        return load(tiny.bundle.folder), stepper
+
+    return make
 
 
-def test_a_bundle_translates_token_for_token_as_the_model_that_it_was_made_of(tiny, translator):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_bundle_translates_token_for_token_as_the_model_that_it_was_made_of(tiny, backend):
     segmenter = Segmenter.from_file(tiny.bundle.path(SEGMENTER_FILE))
     texts = [text for text in SENTENCES if text.strip()]
     wanted = beam_search(TorchStepper(tiny.transformer), [segmenter.encode(text).ids_L for text in texts], DECODING)
-    found = translator.translate_nbest(texts, batch_size=2)
+    found = load(tiny.bundle.folder, backend=backend).translate_nbest(texts, batch=2)
     for translations, hypotheses in zip(found, wanted, strict=True):
         assert [list(t.tokens) for t in translations] == [h.tokens.tolist() for h in hypotheses]
         assert [t.score for t in translations] == pytest.approx([h.normalised for h in hypotheses], abs=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 2, 3])
 @pytest.mark.parametrize("beam", [1, 4])
-def test_batches_change_nothing(translator, batch_size, beam):
-    whole = translator.translate(SENTENCES, beam=beam, batch_size=32)
-    assert translator.translate(SENTENCES, beam=beam, batch_size=batch_size) == whole
+def test_batches_change_nothing(translator, batch, beam):
+    whole = translator.translate_nbest(SENTENCES, beam=beam, batch=32)
+    found = translator.translate_nbest(SENTENCES, beam=beam, batch=batch)
+    assert [[t.tokens for t in nbest] for nbest in found] == [[t.tokens for t in nbest] for nbest in whole]
+    for ours, theirs in zip(found, whole, strict=True):
+        assert [t.score for t in ours] == pytest.approx([t.score for t in theirs], abs=1e-5)
 
 
 def test_lines_keep_their_order(translator):
@@ -96,12 +121,12 @@ def test_the_length_penalty_is_that_of_the_call(translator):
 
 def test_progress_counts_every_sentence_once(translator):
     counts: list[int] = []
-    translator.translate(SENTENCES, batch_size=3, on_progress=counts.append)
+    translator.translate(SENTENCES, batch=3, on_progress=counts.append)
     assert sum(counts) == len(SENTENCES) and len(counts) > 2
 
 
-def test_a_sentence_that_is_too_long_is_cut_and_named(tiny):
-    translator, stepper = hash_translator(tiny, max_source_tokens=6)
+def test_a_sentence_that_is_too_long_is_cut_and_named(hash_translator):
+    translator, stepper = hash_translator(max_source_tokens=6)
     told: list[tuple[int, str]] = []
     translator.translate(["cat", "the cat sat on a mat"], on_warning=lambda *warning: told.append(warning))
     assert [index for index, _ in told] == [1] and "cut to the 6" in told[0][1]
@@ -109,16 +134,16 @@ def test_a_sentence_that_is_too_long_is_cut_and_named(tiny):
     assert all(ids[-1] == EOS and EOS not in ids[:-1] for ids in stepper.seen)
 
 
-def test_a_sentence_of_just_the_longest_length_is_not_cut(tiny):
+def test_a_sentence_of_just_the_longest_length_is_not_cut(tiny, hash_translator):
     segmenter = Segmenter.from_file(tiny.bundle.path(SEGMENTER_FILE))
     ids_L = segmenter.encode("the cat sat").ids_L
-    translator, stepper = hash_translator(tiny, max_source_tokens=len(ids_L))
+    translator, stepper = hash_translator(max_source_tokens=len(ids_L))
     translator.translate(["the cat sat"], on_warning=lambda *warning: pytest.fail(str(warning)))
     np.testing.assert_array_equal(stepper.seen[0], ids_L)
 
 
-def test_invalid_utf8_is_read_as_the_replacement_character_and_named(tiny):
-    translator, _ = hash_translator(tiny)
+def test_invalid_utf8_is_read_as_the_replacement_character_and_named(hash_translator):
+    translator, _ = hash_translator()
     broken = b"the \xff cat".decode("utf-8", "surrogateescape")
     with pytest.warns(TranslationWarning, match=r"sentence 2: invalid UTF-8"):
         found = translator.translate_nbest(["cat", broken])
@@ -127,12 +152,52 @@ def test_invalid_utf8_is_read_as_the_replacement_character_and_named(tiny):
 
 @pytest.mark.parametrize(
     ("key", "arguments"),
-    [("beam", {"beam": 0}), ("batch_size", {"batch_size": 0}), ("length_penalty", {"length_penalty": float("inf")})],
+    [
+        ("beam", {"beam": 0}),
+        ("batch", {"batch": 0}),
+        ("length_penalty", {"length_penalty": float("inf")}),
+        ("threads", {"threads": 0}),
+        ("precision", {"precision": "int4"}),
+        ("shortlist", {"shortlist": True}),
+    ],
 )
 def test_numbers_that_make_no_sense_name_the_key(translator, key, arguments):
     with pytest.raises(ConfigError) as caught:
         translator.translate(["cat"], **arguments)
     assert caught.value.key == key
+    assert len(translator.translate(["cat"])) == 1, "it works on"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_more_threads_than_cores_translate_alike(tiny, translator, backend):
+    threads = min((os.cpu_count() or 1) + 3, MAX_THREADS)
+    try:
+        many = load(tiny.bundle.folder, backend=backend, threads=threads)
+        assert many.translate(SENTENCES) == translator.translate(SENTENCES)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_what_a_call_asks_for_is_as_if_it_had_been_loaded_so(tiny, translator):
+    nbest = load(tiny.bundle.folder, precision="int8").translate_nbest(SENTENCES)
+    assert translator.translate_nbest(SENTENCES, precision="int8") == nbest
+    assert translator.translate_nbest(SENTENCES) != nbest, "int8 scores a little differently"
+    assert translator.translate_nbest(SENTENCES, threads=2) == translator.translate_nbest(SENTENCES)
+
+
+def test_a_model_is_opened_once_for_each_use(tiny, monkeypatch):
+    opened = []
+
+    def open_stepper(bundle, **use):
+        opened.append(use)
+        return HashStepper(HashModel(tiny.transformer.config.vocab_size))
+
+    monkeypatch.setattr(module, "find_backend", lambda name: open_stepper)
+    translator = load(tiny.bundle.folder)
+    for use in ({}, {"threads": 2}, {"precision": "int8"}, {"threads": 2}, {}, {"shortlist": False}):
+        translator.translate(["cat"], **use)
+    plain = {"threads": 1, "precision": "float32", "shortlist": False}
+    assert opened == [plain, plain | {"threads": 2}, plain | {"precision": "int8"}]
 
 
 def test_no_threads_are_refused(tiny):
@@ -144,6 +209,7 @@ def changed(tiny: TinyBundle, **changes) -> dict:
     return {k: v for k, v in (dict(tiny.transformer.state_dict()) | changes).items() if v is not None}
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("name", "tensor", "problem"),
     [
@@ -152,26 +218,38 @@ def changed(tiny: TinyBundle, **changes) -> dict:
         ("embedding", torch.zeros(3, 32), "wrong shape"),
         ("decoder_norm.weight", torch.full((24,), torch.nan), "NaN"),
         ("decoder_norm.weight", torch.full((24,), torch.inf), "infinite"),
-        ("decoder_norm.weight", torch.ones(24, dtype=torch.int64), "floating point"),
+        ("decoder_norm.weight", torch.ones(24, dtype=torch.int64), "type that no weight has"),
+        ("encoder_layers.1.experts.w2.3", None, "lacks 1 tensor"),
     ],
 )
-def test_weights_that_are_not_the_models_are_refused_and_the_tensor_named(tiny, tmp_path, name, tensor, problem):
+def test_weights_of_another_model_are_refused_and_the_tensor_named(tiny, tmp_path, name, tensor, problem, backend):
     assert "decoder_norm.weight" in tiny.transformer.state_dict()
     bad = make_bundle(tmp_path / "bad", weights=changed(tiny, **{name: tensor}))
     with pytest.raises(BundleError, match=problem) as caught:
-        load(bad.bundle.folder)
+        load(bad.bundle.folder, backend=backend)
     assert caught.value.key == name and WEIGHTS_FILE in str(caught.value)
 
 
-def test_weights_of_half_precision_translate(tiny, tmp_path):
+def test_weights_of_half_precision_translate_with_torch_and_are_no_weights_of_the_graphs(tiny, tmp_path):
     half = {name: tensor.half() for name, tensor in tiny.transformer.state_dict().items()}
-    assert len(load(make_bundle(tmp_path / "half", weights=half).bundle.folder).translate(["cat"])) == 1
+    folder = make_bundle(tmp_path / "half", weights=half).bundle.folder
+    assert len(load(folder, backend="torch").translate(["cat"])) == 1
+    with pytest.raises(BundleError, match="onnx") as caught:
+        load(folder)
+    assert "Export" in caught.value.hint
 
 
-def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
-    bad = make_bundle(tmp_path / "bad", weights=b"no tensors at all")
-    with pytest.raises(BundleError, match="no safetensors file"):
-        load(bad.bundle.folder)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no tensors at all", b"\x02\0\0\0\0\0\0\0[]", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0{}"],
+    ids=["empty", "text", "a list", "endless", "no tensors"],
+)
+def test_a_file_that_is_no_weight_file_is_refused(tmp_path, backend, content):
+    bad = make_bundle(tmp_path / "bad", weights=content)
+    with pytest.raises(BundleError, match=r"no safetensors file|lacks") as caught:
+        load(bad.bundle.folder, backend=backend)
+    assert caught.value.hint
 
 
 def test_a_vocabulary_of_another_size_than_the_segmenters_is_refused(tiny, tmp_path):
@@ -180,10 +258,20 @@ def test_a_vocabulary_of_another_size_than_the_segmenters_is_refused(tiny, tmp_p
         load(make_bundle(tmp_path / "bad", model=model).bundle.folder)
 
 
+def test_a_segmenter_of_another_vocabulary_is_refused(tiny, tmp_path):
+    other = segmenter_model("another text of other words that make fewer pieces")
+    bundle = sealed_again(make_bundle(tmp_path / "bad").bundle, {SEGMENTER_FILE: other})
+    assert Segmenter(other).vocab_size != Segmenter(segmenter_model()).vocab_size
+    with pytest.raises(BundleError, match="the segmenter has") as caught:
+        load(bundle.folder)
+    assert "segmenter that the model was trained with" in caught.value.hint
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("architecture", [{}, {"encoder": {"dim": 8, "layers": []}, "decoder": {}}])
-def test_an_architecture_that_cannot_be_built_names_the_version_that_can(tmp_path, architecture):
+def test_an_architecture_that_cannot_be_built_names_the_version_that_can(tmp_path, architecture, backend):
     with pytest.raises(BundleError, match="describes no model") as caught:
-        load(make_bundle(tmp_path / "bad", architecture=architecture).bundle.folder)
+        load(make_bundle(tmp_path / "bad", architecture=architecture).bundle.folder, backend=backend)
     assert "which wrote it" in caught.value.hint
 
 
@@ -192,18 +280,31 @@ def test_unknown_decoding_defaults_name_the_version_that_knows_them(tmp_path):
         load(make_bundle(tmp_path / "bad", decoding={"temperature": 2.0}).bundle.folder)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS_FILE, SEGMENTER_FILE])
-def test_a_flipped_byte_is_refused_before_anything_is_loaded(tmp_path, name):
-    folder = make_bundle(tmp_path / "bad").bundle.folder
-    content = bytearray((folder / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (folder / name).write_bytes(content)
-    with pytest.raises(BundleError, match=f"{name}: is damaged"):
-        load(folder)
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda content: content[: len(content) // 2], "has .* bytes instead of"),
+        (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "is damaged"),
+        (lambda content: None, "is missing"),
+    ],
+    ids=["cut", "altered", "gone"],
+)
+def test_damage_to_any_file_is_refused_before_anything_is_loaded(tmp_path, monkeypatch, damage, problem):
+    bundle = make_bundle(tmp_path / "bad").bundle
+    monkeypatch.setattr(module, "find_backend", lambda name: lambda bundle, **use: pytest.fail("was loaded"))
+    assert len(bundle.manifest.files) == 10
+    for name in bundle.manifest.files:
+        content = bundle.path(name).read_bytes()
+        bundle.path(name).unlink()
+        if (damaged := damage(content)) is not None:
+            bundle.path(name).write_bytes(damaged)
+        with pytest.raises(BundleError, match=f"{name}: {problem}"):
+            load(bundle.folder)
+        bundle.path(name).write_bytes(content)
 
 
-def test_a_warning_names_the_line_that_asked_for_the_translation(tiny):
-    translator, _ = hash_translator(tiny, max_source_tokens=3)
+def test_a_warning_names_the_line_that_asked_for_the_translation(hash_translator):
+    translator, _ = hash_translator(max_source_tokens=3)
     text = "the cat sat on a mat"
     for translate in (translator.translate, translator.translate_nbest):
         with pytest.warns(TranslationWarning, match="cut to the 3") as caught:

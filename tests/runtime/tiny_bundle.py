@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import safetensors.torch
 import sentencepiece
 import torch
 
-from automoe.bundle import CARD_FILE, SEGMENTER_FILE, WEIGHTS_FILE, Bundle, BundleManifest, write_bundle
+from automoe.bundle import WEIGHTS_FILE, Bundle, read_tensors, write_bundle
 from automoe.decoding import SearchConfig
 from automoe.decoding.placeholders import DEFAULT_PATTERN, SYMBOLS
+from automoe.decoding.shortlist import Shortlist
+from automoe.export import export_bundle
+from automoe.export.weight_file import WeightFile
 from automoe.nn import Transformer, TransformerConfig
 from tests.architectures import MAXIMUM
 
@@ -31,12 +37,14 @@ SENTENCES = [
 ]
 DECODING = SearchConfig(beam=4, max_ratio=1.0, max_extra=5)
 
+Arrays = Mapping[str, npt.NDArray[Any]]
+
 
 @cache
-def segmenter_model() -> bytes:
+def segmenter_model(text: str = TEXT) -> bytes:
     """A SentencePiece model of a few dozen pieces."""
     stream = io.BytesIO()
-    words = TEXT.split()
+    words = text.split()
     texts = [" ".join(words[i:] + words[:i]) for i in range(len(words))]
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
@@ -60,23 +68,45 @@ class TinyBundle:
     transformer: Transformer
 
 
-def make_bundle(folder: Path, *, weights: dict[str, Any] | bytes | None = None, **changes: Any) -> TinyBundle:
-    """Writes a bundle; `weights` and the manifest's fields can be replaced by wrong ones."""
+def make_bundle(
+    folder: Path,
+    *,
+    weights: dict[str, Any] | bytes | None = None,
+    shortlist: Shortlist | None = None,
+    **changes: Any,
+) -> TinyBundle:
+    """Writes a bundle; `weights` and the manifest's fields can be replaced by wrong ones, with right checksums."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=segmenter_model())
     torch.manual_seed(0)
-    config = TransformerConfig(vocab_size=processor.get_piece_size())
-    transformer = Transformer(MAXIMUM, config)
-    fields = {
-        "architecture": MAXIMUM.to_dict(),
-        "model": config.to_dict(),
-        "source_language": "en",
-        "target_language": "de",
-        "placeholder_pattern": DEFAULT_PATTERN,
-        "max_source_tokens": 40,
-        "decoding": DECODING.to_dict(),
-    }
-    if not isinstance(weights, bytes):
-        weights = safetensors.torch.save(dict(transformer.state_dict()) if weights is None else weights)
-    files = {WEIGHTS_FILE: weights, SEGMENTER_FILE: segmenter_model(), CARD_FILE: b"# Tiny\n"}
-    bundle = write_bundle(folder, BundleManifest(**(fields | changes)), files)
-    return TinyBundle(bundle, transformer.eval())
+    transformer = Transformer(MAXIMUM, TransformerConfig(vocab_size=processor.get_piece_size())).eval()
+    bundle = export_bundle(
+        transformer,
+        folder,
+        segmenter_model=segmenter_model(),
+        placeholder_pattern=DEFAULT_PATTERN,
+        source_language="en",
+        target_language="de",
+        max_source_tokens=40,
+        decoding=DECODING.to_dict(),
+        info={},
+        shortlist=shortlist,
+    )
+    if weights is not None:
+        content = weights if isinstance(weights, bytes) else safetensors.torch.save(weights)
+        bundle = sealed_again(bundle, {WEIGHTS_FILE: content})
+    if changes:
+        bundle = sealed_again(bundle, {}, **changes)
+    return TinyBundle(bundle, transformer)
+
+
+def sealed_again(bundle: Bundle, files: Mapping[str, bytes | None], **changes: Any) -> Bundle:
+    """Writes a bundle anew with other files (None leaves one out) and right checksums, as its maker might have."""
+    kept = {name: bundle.path(name).read_bytes() for name in bundle.manifest.files}
+    content = {name: content for name, content in (kept | dict(files)).items() if content is not None}
+    return write_bundle(bundle.folder, replace(bundle.manifest, files={}, **changes), content)
+
+
+def with_tensors(bundle: Bundle, name: str, change: Callable[[dict[str, npt.NDArray[Any]]], Arrays]) -> Bundle:
+    """Writes a bundle anew with other tensors in its weight file `name`."""
+    tensors = {key: np.array(array) for key, array in read_tensors(bundle.path(name)).items()}
+    return sealed_again(bundle, {name: WeightFile(name, change(tensors)).to_bytes()})
