@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from automoe.bundle.manifest import (
     COPY_AGAIN,
@@ -31,13 +32,15 @@ from automoe.bundle.manifest import (
     parse_manifest,
 )
 from automoe.errors import BundleError
-from automoe.files import PARTIAL, finish_folder, sha256_of
+from automoe.files import PARTIAL, digest_of, finish_folder, sha256_of
 
 WEIGHTS_FILE = "model.safetensors"
 SEGMENTER_FILE = "segmenter.model"
 CARD_FILE = "README.md"
 INT8_WEIGHTS_FILE = "model.int8.safetensors"
 SHORTLIST_FILE = "shortlist.bin"
+SEAL = "automoe_seal"
+"""Key in a graph's metadata; see `graph_seal`."""
 GRAPHS = ("encoder", "decoder", "decoder_shortlist")
 PRECISIONS = ("float32", "int8")
 """Of weights and products; the first is the default."""
@@ -48,6 +51,18 @@ REQUIRED_FILES = (WEIGHTS_FILE, SEGMENTER_FILE, CARD_FILE)
 def graph_file(graph: str, precision: str) -> str:
     """Name of the file of one of `GRAPHS` in one of `PRECISIONS`."""
     return f"{graph}.{precision}.onnx"
+
+
+def graph_seal(graph: str, layout: str, architecture: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    """What a graph's metadata say under `SEAL`: a digest of all that it was made for.
+
+    Args:
+        graph: one of `GRAPHS`.
+        layout: `tensor_layout` of the file that its weights lie in.
+        architecture: `BundleManifest.architecture`.
+        model: `BundleManifest.model`.
+    """
+    return digest_of([graph, layout, architecture, model])
 
 
 def weights_file(precision: str) -> str:

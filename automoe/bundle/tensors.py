@@ -21,8 +21,6 @@ JOINT = "+"
 """In the file of the int8 weights `a+b` is one tensor of the two of these names, `b` below `a`."""
 SCALE = ".scale"
 """Ends the name of the scales that belong to int8 weights."""
-LAYOUT = "weights_layout"
-"""Metadata of a graph: `tensor_layout` of the file that its weights lie in."""
 _DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8}
 
 Tensors = dict[str, npt.NDArray[Any]]

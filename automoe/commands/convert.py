@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 
 from automoe.bundle import read_bundle
+from automoe.commands.options import options_named
 from automoe.errors import DependencyError
 from automoe.terminal import format_size
+
+_OPTIONS = {"quantization": "--quantization", "output": "--output"}
+"""The option of each argument of `automoe.export.formats.convert`."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
 
     form = find_format(args.to, key="--to")
     bundle = read_bundle(args.bundle)
-    usage = convert(load_transformer(bundle), bundle, args.output, form, args.quantization)
+    with options_named(_OPTIONS):
+        usage = convert(load_transformer(bundle), bundle, args.output, form, args.quantization)
     size = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
     print(f"wrote {args.output} ({form.name}, {format_size(size)}); to load it: {usage}")
     return 0

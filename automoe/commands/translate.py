@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from automoe.errors import ConfigError, DataError
+from automoe.commands.options import options_named
+from automoe.errors import DataError
 from automoe.files import PARTIAL
 from automoe.progress import Progress
 
@@ -49,6 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--shortlist",
         action="store_true",
+        default=None,
         help="score only tokens that the source's tokens became in training: faster too",
     )
     parser.add_argument(
@@ -74,25 +76,12 @@ def run(args: argparse.Namespace) -> int:
     with _opened_source(args.file) as source, _opened_output(args.output) as output:
         from automoe.runtime import load
 
-        given = {name: value for name in ("backend", "precision", "shortlist") if (value := getattr(args, name))}
-        with _options_named():
+        named = {name: getattr(args, name) for name in ("backend", "precision", "shortlist")}
+        given = {name: value for name, value in named.items() if value is not None}
+        with options_named(_OPTIONS):
             translator = load(args.bundle, threads=args.threads, **given)
             _translate_stream(translator, source, output, args)
     return 0
-
-
-@contextmanager
-def _options_named() -> Iterator[None]:
-    """Lets errors name the option that was typed instead of the argument of a function."""
-    try:
-        yield
-    except ConfigError as error:
-        if error.key not in _OPTIONS:
-            raise
-        error.key = _OPTIONS[error.key]
-        error.has_value = error.has_value and error.value is not True  # nobody types --shortlist=True
-        error.args = (str(error),)
-        raise
 
 
 def _translate_stream(translator: Translator, source: BinaryIO, output: BinaryIO, args: argparse.Namespace) -> None:

@@ -57,7 +57,10 @@ class SearchConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `from_dict`."""
-        return asdict(self)
+        form = asdict(self)
+        if self.min_length == 1:  # versions before this key read what does not need it
+            del form["min_length"]
+        return form
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> SearchConfig:

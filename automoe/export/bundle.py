@@ -83,7 +83,7 @@ def export_bundle(
         shortlist=shortlist is not None,
     )
     files: dict[str, bytes | Path] = {
-        WEIGHTS_FILE: WeightFile(WEIGHTS_FILE, weights).to_bytes(),
+        WEIGHTS_FILE: graphs.get(WEIGHTS_FILE) or WeightFile(WEIGHTS_FILE, weights).to_bytes(),
         SEGMENTER_FILE: segmenter_model,
         CARD_FILE: card.encode(),
         **graphs,

@@ -200,7 +200,7 @@ def _command(search: SearchConfig, languages: tuple[str, str], stock: bool) -> s
         f"--source-lang {languages[0]} --target-lang {languages[1]}",
         f"--bpe sentencepiece --sentencepiece-model '{{folder}}/{SENTENCEPIECE_FILE}'",
         f"--beam {search.beam} --lenpen {search.length_penalty}",
-        f"--max-len-a {search.max_ratio} --max-len-b {search.max_extra}",
+        f"--max-len-a {search.max_ratio} --max-len-b {search.max_extra} --min-len {search.min_length}",
     ]
     return " ".join(parts if stock else [*parts, '--user-dir "$(automoe fairseq-plugin)"'])
 

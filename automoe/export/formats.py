@@ -8,7 +8,9 @@ argument `quantization` may have, the default first. Another package adds one wi
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -112,16 +114,21 @@ def convert(
         raise ConfigError("output", str(folder), "is there already", hint="Give a new folder, or move this one away")
     _check_vocabulary(transformer, bundle)
     folder = folder.absolute()  # "." has no name to write aside
-    aside = folder.with_name(folder.name + PARTIAL)
-    if aside.exists():
-        shutil.rmtree(aside)
-    aside.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PARTIAL, dir=folder.parent))
+    aside.chmod(0o777 & ~_umask())  # as any other new folder, not for its owner alone
     try:
         usage = form.write(transformer, bundle, aside, quantization=quantization)
         finish_folder(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return usage.replace("{folder}", str(folder))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _check_vocabulary(transformer: Transformer, bundle: Bundle) -> None:

@@ -44,7 +44,7 @@ class Use:
 
 
 def other_uses(bundle: Bundle, own: Use) -> dict[str, Use]:
-    """Further systems: all else that this bundle can be run as, each with one difference from `own`."""
+    """Further systems: ONNX Runtime in each other precision that the bundle holds, and with its shortlist."""
     files = bundle.manifest.files
     uses = {
         in_precision(precision): Use(precision=precision)

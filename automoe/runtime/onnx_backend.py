@@ -8,13 +8,15 @@ import onnxruntime
 
 from automoe.bundle import (
     EXPORT_AGAIN,
-    LAYOUT,
+    GRAPHS,
     MANIFEST_FILE,
     PRECISIONS,
+    SEAL,
     SHORTLIST_FILE,
     Bundle,
     check_tensors,
     graph_file,
+    graph_seal,
     read_layout,
     read_tensors,
     tensor_shapes,
@@ -45,6 +47,10 @@ def open_stepper(
     if precision not in PRECISIONS:
         raise ConfigError("precision", precision, allowed=", ".join(PRECISIONS))
     manifest = bundle.manifest
+    held = [name for name in PRECISIONS if any(graph_file(graph, name) in manifest.files for graph in GRAPHS)]
+    if held and precision not in held:
+        hint = f"Export it with export.precisions=[{','.join(PRECISIONS)}]"
+        raise ConfigError("precision", precision, "the bundle does not hold it", allowed=", ".join(held), hint=hint)
     path = _path(bundle, weights_file(precision))
     tensors = read_tensors(path)
     try:
@@ -60,7 +66,11 @@ def open_stepper(
         table = OutputTable(tensors, manifest.architecture["decoder"]["dim"], _read_shortlist(bundle))
     layout = read_layout(path)
     encoder, decoder = (
-        _session(_path(bundle, graph_file(graph, precision)), threads, layout)
+        _session(
+            _path(bundle, graph_file(graph, precision)),
+            threads,
+            graph_seal(graph, layout, manifest.architecture, manifest.model),
+        )
         for graph in ("encoder", "decoder_shortlist" if shortlist else "decoder")
     )
     return OnnxStepper(encoder, decoder, vocab_size=manifest.model["vocab_size"], output_table=table)
@@ -90,10 +100,10 @@ def _read_shortlist(bundle: Bundle) -> Shortlist:
     return Shortlist.from_bytes(path.read_bytes(), file=path, vocab_size=bundle.manifest.model["vocab_size"])
 
 
-def _session(path: Path, threads: int, layout: str) -> onnxruntime.InferenceSession:
+def _session(path: Path, threads: int, seal: str) -> onnxruntime.InferenceSession:
     """A session that leaves nothing behind between sentences and does not spin while it waits.
 
-    The graph says where in their file its weights lie; `layout` is that of the file.
+    The graph says which model it is of and where in their file its weights lie: `seal` is what it has to say.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -113,6 +123,8 @@ def _session(path: Path, threads: int, layout: str) -> onnxruntime.InferenceSess
             file=path,
             hint="Export the bundle again, or install the version of ONNX Runtime that constraints.txt names",
         ) from error
-    if session.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout:
-        raise BundleError("was made for weights that lie elsewhere in their file", file=path, hint=EXPORT_AGAIN)
+    if session.get_modelmeta().custom_metadata_map.get(SEAL) != seal:
+        raise BundleError(
+            "was made for another model, or for weights that lie elsewhere", file=path, hint=EXPORT_AGAIN
+        )
     return session

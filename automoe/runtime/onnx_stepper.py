@@ -52,6 +52,7 @@ class OnnxStepper:
 
     def start(self, sources: Sequence[Int64Array], num_candidates: int) -> None:
         """Encodes sentences (id arrays of any lengths); see `Stepper.start`."""
+        self._feeds = {}  # what is left of the batch before
         self._num_sentences = self._num_rows = len(sources)
         self._length = 0
         source_BS = np.full((len(sources), max(map(len, sources))), PAD, dtype=np.int64)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from automoe.bundle import SCALE, Tensors
 from automoe.decoding.shortlist import SHORTLIST_SAMPLE, Shortlist
 from automoe.decoding.stepper import Int64Array
-from automoe.decoding.symbols import EOS
+from automoe.decoding.symbols import BOS, EOS, PAD
 
 _TABLE = "embedding"
 
@@ -31,11 +31,12 @@ class OutputTable:
         self._table_VD = tensors[_TABLE][:, :dim]
         self._scale_V = tensors.get(_TABLE + SCALE)
         self._shortlist = shortlist
+        self._produced = np.setdiff1d(np.arange(shortlist.vocab_size), [BOS, PAD])  # these two never follow
 
     def rows(self, sources: Sequence[Int64Array]) -> tuple[Int64Array, dict[str, npt.NDArray[np.generic]]]:
         """The listed tokens, ascending, and the inputs of the graph `decoder_shortlist` that say what they weigh."""
         listed_C = self._shortlist.tokens(sources)
-        unlisted = np.setdiff1d(np.arange(self._shortlist.vocab_size), listed_C, assume_unique=True)
+        unlisted = np.setdiff1d(self._produced, listed_C, assume_unique=True)
         if len(unlisted):  # evenly spaced, so that frequent and rare ones are among them
             sample_R = unlisted[np.linspace(0, len(unlisted) - 1, SHORTLIST_SAMPLE).astype(np.int64)]
             log_others = np.log(np.float32(len(unlisted)))

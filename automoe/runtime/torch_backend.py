@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from automoe.bundle import MANIFEST_FILE, PRECISIONS, WEIGHTS_FILE, Bundle, check_tensors, read_tensors
-from automoe.decoding.stepper import Stepper
+from automoe.decoding.stepper import Float32Array, Int64Array, Stepper
 from automoe.errors import AutoMoEError, BundleError, ConfigError
 from automoe.nn import TorchStepper, Transformer, TransformerConfig
 from automoe.space import Architecture
@@ -19,7 +21,7 @@ def open_stepper(
 
     Args:
         bundle: the bundle.
-        threads: threads within an operation, for the whole process (PyTorch knows no other way).
+        threads: threads within an operation; set for the whole process (PyTorch knows no other way) by each `start`.
         precision: float32.
         shortlist: False.
 
@@ -31,8 +33,23 @@ def open_stepper(
         if value != known:
             hint = "Use the backend onnx"
             raise ConfigError(key, value, "is not known to the backend torch", allowed=str(known), hint=hint)
-    torch.set_num_threads(threads)
-    return TorchStepper(load_transformer(bundle))
+    return _OnThreads(TorchStepper(load_transformer(bundle)), threads)
+
+
+class _OnThreads:
+    """A stepper that runs on its own number of threads, though other models of the process may want another."""
+
+    def __init__(self, stepper: Stepper, threads: int) -> None:
+        self._stepper, self._threads = stepper, threads
+
+    def start(self, sources: Sequence[Int64Array], num_candidates: int) -> None:
+        """See `Stepper.start`."""
+        torch.set_num_threads(self._threads)
+        self._stepper.start(sources, num_candidates)
+
+    def step(self, tokens_N: Int64Array, order_N: Int64Array) -> tuple[Float32Array, Int64Array]:
+        """See `Stepper.step`."""
+        return self._stepper.step(tokens_N, order_N)
 
 
 def load_transformer(bundle: Bundle) -> Transformer:

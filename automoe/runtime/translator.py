@@ -22,6 +22,9 @@ from automoe.errors import AutoMoEError, BundleError, ConfigError
 from automoe.runtime.backend import DEFAULT_BACKEND, find_backend
 from automoe.threads import check_threads
 
+_MOST_ROWS = 2048
+"""Hypotheses that are followed at once; with more, wide beams and large batches together would take all memory."""
+
 
 class TranslationWarning(UserWarning):
     """A sentence could not be translated as it stands; the message names it."""
@@ -72,7 +75,8 @@ def load(
         ConfigError: there is no such backend, or it or the bundle cannot do what is asked.
         DependencyError: a package that is needed is not installed.
     """
-    check_threads("threads", threads)
+    use = _Use(threads, precision, shortlist)
+    _check_use(use)
     open_stepper = find_backend(backend)
     bundle = read_bundle(path)
     segmenter = Segmenter.from_file(bundle.path(SEGMENTER_FILE), bundle.manifest.placeholder_pattern)
@@ -85,7 +89,7 @@ def load(
             value=vocab_size,
             hint="Export the bundle again with the segmenter that the model was trained with",
         )
-    return Translator(bundle, segmenter, partial(open_stepper, bundle), _Use(threads, precision, shortlist))
+    return Translator(bundle, segmenter, partial(open_stepper, bundle), use)
 
 
 class Translator:
@@ -158,7 +162,7 @@ class Translator:
                 bundle's `max_source_tokens` is cut there; invalid UTF-8 that was decoded with
                 `surrogateescape` is read as U+FFFD.
             beam: hypotheses that are followed; by default the bundle's.
-            batch: sentences that are translated together.
+            batch: sentences that are translated together; fewer with a very wide beam.
             threads: as in `load`, whose choice is the default; the model is opened once for each combination.
             precision: likewise.
             shortlist: likewise.
@@ -173,10 +177,14 @@ class Translator:
         Raises:
             ConfigError: a number that makes no sense.
         """
-        if batch < 1:
-            raise ConfigError("batch", batch, allowed=">= 1")
+        if isinstance(sentences, str):
+            hint = 'Give a list: translate(["a sentence"])'
+            raise ConfigError("sentences", sentences, "is one text and no list of sentences", hint=hint)
+        if not _is_whole(batch) or batch < 1:
+            raise ConfigError("batch", batch, allowed="whole numbers >= 1")
         stepper = self._stepper(threads, precision, shortlist)
         config = self._config(beam, length_penalty)
+        batch = min(batch, max(1, _MOST_ROWS // config.beam))
         sources = [self._segment(index, text, on_warning or _warn) for index, text in enumerate(sentences)]
         translations = [[_EMPTY] for _ in sources]
         waiting = [index for index, source in enumerate(sources) if len(source.ids_L) > 1]
@@ -198,8 +206,8 @@ class Translator:
             self._use.precision if precision is None else precision,
             self._use.shortlist if shortlist is None else shortlist,
         )
+        _check_use(use)
         if use not in self._steppers:
-            check_threads("threads", use.threads)
             self._steppers[use] = self._open_stepper(**use._asdict())
         return self._steppers[use]
 
@@ -210,6 +218,8 @@ class Translator:
         return config if length_penalty is None else replace(config, length_penalty=length_penalty)
 
     def _segment(self, index: int, text: str, warn: Callable[[int, str], None]) -> Segmented:
+        if not isinstance(text, str):
+            raise ConfigError(f"sentences[{index}]", text, "is no text")
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             warn(index, "invalid UTF-8 is read as U+FFFD")
         source = self._segmenter.encode(text)
@@ -226,6 +236,20 @@ class Translator:
             score=hypothesis.normalised,
             tokens=tuple(tokens),
         )
+
+
+def _check_use(use: _Use) -> None:
+    if not _is_whole(use.threads):
+        raise ConfigError("threads", use.threads, "is not a whole number")
+    check_threads("threads", use.threads)
+    if not isinstance(use.precision, str):
+        raise ConfigError("precision", use.precision, allowed=", ".join(PRECISIONS))
+    if not isinstance(use.shortlist, bool):
+        raise ConfigError("shortlist", use.shortlist, allowed="True, False")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _decoding_defaults(bundle: Bundle) -> SearchConfig:

@@ -22,7 +22,8 @@ def naive_beam_search(model: HashModel, source: Sequence[int], config: SearchCon
         for rank, (prefix, score) in enumerate(hypotheses):
             log_probs_V = model.log_probs_V(source, prefix)
             for token in range(model.vocab_size):
-                if token == PAD or (token == EOS and length == 0) or (token != EOS and length == limit):
+                too_short, full = length < min(config.min_length, limit), length == limit
+                if token == PAD or (too_short if token == EOS else full):
                     continue
                 candidates.append((-(score + log_probs_V[token]), rank, -log_probs_V[token], token))
         candidates = sorted(candidates)[: 2 * beam]

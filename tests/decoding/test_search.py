@@ -28,6 +28,7 @@ configs = st.builds(
     length_penalty=st.sampled_from([0.0, 0.6, 1.0, 2.0, -0.5]),
     max_ratio=st.sampled_from([0.0, 0.5, 1.2]),
     max_extra=st.integers(1, 4),
+    min_length=st.integers(1, 12),  # the limits are from 1 to 11
 )
 models = st.builds(
     HashModel,
@@ -90,7 +91,16 @@ def test_hypotheses_are_distinct_well_formed_and_ranked(model, sources, config):
         assert ranks == sorted(ranks, reverse=True)
         for tokens in (hypothesis.tokens.tolist() for hypothesis in nbest):
             assert tokens.index(EOS) == len(tokens) - 1 and PAD not in tokens
-            assert 1 <= len(tokens) - 1 <= config.limit(len(source))
+            limit = config.limit(len(source))
+            assert min(config.min_length, limit) <= len(tokens) - 1 <= limit
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize(("min_length", "expected"), [(1, 1), (3, 3), (4, 4), (5, 4), (100, 4)])
+def test_a_model_that_would_end_at_once_ends_at_the_least_length_or_at_a_lower_limit(beam, min_length, expected):
+    config = SearchConfig(beam=beam, max_ratio=0.0, max_extra=4, min_length=min_length)
+    nbest = search(HashStepper(HashModel(9, end_bias=20.0)), [np.array([4, EOS])], config)[0]
+    assert len(nbest[0].tokens) - 1 == expected
 
 
 @settings(max_examples=20, deadline=None)
@@ -150,6 +160,9 @@ def test_a_stepper_that_leaves_out_the_end_symbol_is_an_error(beam):
         ("length_penalty", "1"),
         ("max_ratio", -0.1),
         ("max_extra", 0),
+        ("min_length", 0),
+        ("min_length", 2.5),
+        ("min_length", True),
     ],
 )
 def test_a_config_that_makes_no_sense_names_the_key(key, value):
@@ -159,5 +172,5 @@ def test_a_config_that_makes_no_sense_names_the_key(key, value):
 
 
 def test_a_config_survives_json():
-    config = SearchConfig(beam=3, length_penalty=0.6, max_ratio=1.5, max_extra=7)
+    config = SearchConfig(beam=3, length_penalty=0.6, max_ratio=1.5, max_extra=7, min_length=2)
     assert SearchConfig.from_dict(config.to_dict()) == config

@@ -25,7 +25,7 @@ from automoe.cost import costs  # noqa: E402
 from automoe.decoding import beam_search  # noqa: E402
 from automoe.decoding.segmenter import Segmenter  # noqa: E402
 from automoe.decoding.shortlist import Shortlist  # noqa: E402
-from automoe.errors import AutoMoEError, BundleError  # noqa: E402
+from automoe.errors import AutoMoEError, BundleError, ConfigError  # noqa: E402
 from automoe.export import export_bundle, model_card  # noqa: E402
 from automoe.nn import TorchStepper, Transformer, TransformerConfig  # noqa: E402
 from automoe.runtime import load  # noqa: E402
@@ -107,9 +107,10 @@ def test_a_bundle_of_one_precision_translates_in_it_and_names_what_it_lacks(tmp_
     assert set(bundle.manifest.files) >= {WEIGHTS_FILE, *(graph_file(graph, precision) for graph in GRAPHS)}
     assert len(load(bundle.folder, precision=precision).translate(["cat"])) == 1
     other = next(name for name in PRECISIONS if name != precision)
-    with pytest.raises(BundleError, match=f"{other}") as caught:
+    with pytest.raises(ConfigError, match=f"precision={other}") as caught:
         load(bundle.folder, precision=other)
-    assert "Export it again" in caught.value.hint and "backend torch" in caught.value.hint
+    assert (caught.value.key, caught.value.allowed) == ("precision", precision)
+    assert "export.precisions" in caught.value.hint
 
 
 def test_a_newer_bundle_may_have_fewer_files(tmp_path):
@@ -124,7 +125,7 @@ def test_a_newer_bundle_may_have_fewer_files(tmp_path):
     assert not {SHORTLIST_FILE, INT8_WEIGHTS_FILE} & set(bundle.manifest.files)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_model_that_diverged_is_not_exported(tmp_path, value):
     def spoil(model):
         model.encoder_layers[1].experts.w1[2][3, 4] = value

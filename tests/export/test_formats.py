@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 from types import ModuleType
 
@@ -11,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from automoe.bundle import SEGMENTER_FILE  # noqa: E402
-from automoe.errors import BundleError, ConfigError, DependencyError  # noqa: E402
+from automoe.errors import AutoMoEError, BundleError, ConfigError, DependencyError  # noqa: E402
 from automoe.export import formats  # noqa: E402
 from automoe.export.formats import ENTRY_POINTS, Format, convert, find_format  # noqa: E402
 from automoe.nn import Transformer, TransformerConfig  # noqa: E402
@@ -24,6 +25,12 @@ def write_text(transformer, bundle, folder, *, quantization):
     return "open('{folder}/text')"
 
 
+def write_half(transformer, bundle, folder, *, quantization):
+    write_text(transformer, bundle, folder, quantization=quantization)
+    raise ConfigError("layer", problem="cannot be held")
+
+
+BAD = Format(name="bad", quantizations=("float32",), write=write_half)
 TEXT = Format(name="text", quantizations=("float32", "int8"), write=write_text)
 
 
@@ -74,13 +81,21 @@ def test_a_folder_that_holds_something_is_left_alone(exported, tmp_path):
 
 
 def test_a_format_that_fails_leaves_nothing(exported, tmp_path):
-    def fail(transformer, bundle, folder, *, quantization):
-        write_text(transformer, bundle, folder, quantization=quantization)
-        raise ConfigError("layer", problem="cannot be held")
-
     with pytest.raises(ConfigError, match="cannot be held"):
-        convert(*exported, tmp_path / "out", Format(name="bad", quantizations=("float32",), write=fail))
+        convert(*exported, tmp_path / "out", BAD)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", [TEXT, BAD], ids=["written", "failed"])
+def test_a_folder_beside_the_result_that_is_named_partial_is_left_alone(exported, tmp_path, form):
+    theirs = tmp_path / "out.partial"
+    theirs.mkdir()
+    (theirs / "mine").write_text("years of work")
+    with suppress(AutoMoEError):
+        convert(*exported, tmp_path / "out", form)
+    assert {path.name: path.read_text() for path in theirs.iterdir()} == {"mine": "years of work"}
+    ours = {path.name for path in tmp_path.iterdir()} - {"out.partial"}
+    assert ours <= ({"out"} if form is TEXT else set())
 
 
 def test_a_segmenter_of_another_vocabulary_is_refused(exported, tmp_path):

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from automoe.errors import ConfigError
 from automoe.latency import ProfileConfig, Profiler
+from automoe.latency import profiler as module
 from automoe.nn import TorchStepper, Transformer, TransformerConfig
 from tests.architectures import DENSE, MAXIMUM, random_slice
+from tests.decoding.hash_model import HashModel, HashStepper
 from tests.latency.machine import PANEL, Machine
 
 
@@ -18,6 +20,26 @@ def test_latency_is_milliseconds_per_sentence_over_the_forced_steps():
     assert row.latency_ms == row.raw_ms == pytest.approx(1000 * machine.cost(MAXIMUM) * 10 / 2)
     assert row.reference_ms == pytest.approx(1000 * machine.cost(DENSE) * 10 / 2)
     assert row.arch == MAXIMUM and row.distinct_beams == 1.0
+
+
+@pytest.mark.parametrize("end_bias", [-20.0, 20.0], ids=["never ends", "ends at once"])
+@pytest.mark.parametrize("beam", [1, 3])
+def test_every_translation_that_is_timed_has_exactly_the_length_of_the_panel(monkeypatch, beam, end_bias):
+    found = []
+
+    def watched(stepper, sources, config):
+        hypotheses = search(stepper, sources, config)[0]
+        found.append((tuple(sources[0].tolist()), {len(hypothesis.tokens) - 1 for hypothesis in hypotheses}))
+        return [hypotheses]
+
+    search = module.search
+    monkeypatch.setattr(module, "search", watched)
+    model = HashModel(20, end_bias=end_bias)
+    profiler = Profiler(lambda arch: HashStepper(model), PANEL, DENSE, ProfileConfig(repeats=2), beam=beam)
+    profiler.measure(MAXIMUM)
+    wanted = {source: {length} for source, length in zip(PANEL.sources, PANEL.lengths, strict=True)}
+    assert {source for source, _ in found} == wanted.keys()
+    assert all(lengths == wanted[source] for source, lengths in found)
 
 
 @settings(max_examples=20, deadline=None)

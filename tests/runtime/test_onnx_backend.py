@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -18,6 +21,7 @@ from automoe.bundle import (  # noqa: E402
     SHORTLIST_FILE,
     graph_file,
     read_tensors,
+    tensor_shapes,
     weights_file,
 )
 from automoe.decoding.segmenter import Segmenter  # noqa: E402
@@ -60,7 +64,7 @@ def test_a_missing_scale_of_int8_weights_is_named(bundle):
 @pytest.mark.parametrize(
     ("precision", "name"), [("float32", EXPERT), ("int8", f"{EXPERT}.scale"), ("int8", "decoder_norm.weight")]
 )
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers_are_named(bundle, precision, name, value):
     def spoil(tensors):
         tensors[name].ravel()[-1:] = value
@@ -102,14 +106,72 @@ def test_a_bundle_without_graphs_says_how_to_get_them(bundle, missing):
     assert load(bundle.folder, precision="int8").translate(TEXT)
 
 
+def test_a_precision_that_the_bundle_was_not_exported_in_is_refused_with_those_that_it_was(bundle):
+    sealed_again(bundle, {graph_file(graph, "int8"): None for graph in GRAPHS} | {INT8_WEIGHTS_FILE: None})
+    translator = load(bundle.folder)
+    for ask in (
+        lambda: load(bundle.folder, precision="int8"),
+        lambda: translator.translate(TEXT, precision="int8"),
+    ):
+        with pytest.raises(ConfigError, match="precision=int8") as caught:
+            ask()
+        assert (caught.value.key, caught.value.allowed) == ("precision", "float32")
+        assert "export.precisions" in caught.value.hint
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    ("side", "key", "value"),
+    [
+        ("encoder", "heads", 2),
+        ("encoder", "top_k", 2),
+        ("decoder", "heads", 2),
+        ("decoder", "top_k", 2),
+        ("decoder", "cross_heads", 2),
+        ("decoder", "cross_layers", 2),
+    ],
+)
+def test_graphs_of_another_model_whose_weights_have_the_same_shapes_are_refused(bundle, precision, side, key, value):
+    architecture, model = copy.deepcopy(bundle.manifest.architecture), bundle.manifest.model
+    layer = next(layer for layer in architecture[side]["layers"] if len(layer["expert_widths"]) > 1)
+    assert layer[key] != value
+    layer[key] = value
+    assert tensor_shapes(architecture, model) == tensor_shapes(bundle.manifest.architecture, model)
+    sealed_again(bundle, {}, architecture=architecture)
+    with pytest.raises(BundleError, match="made for another model") as caught:
+        load(bundle.folder, precision=precision)
+    assert Path(caught.value.file).name in {graph_file(graph, precision) for graph in GRAPHS}
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    ("name", "other", "shortlist"),
+    [
+        ("encoder", "decoder", False),
+        ("decoder", "encoder", False),
+        ("decoder", "decoder_shortlist", False),
+        ("decoder_shortlist", "decoder", True),
+    ],
+)
+def test_a_graph_under_the_name_of_another_is_refused(tmp_path, precision, name, other, shortlist):
+    every = Shortlist.from_rows([], [()] * Segmenter(segmenter_model()).vocab_size)
+    bundle = make_bundle(tmp_path / "bundle", shortlist=every).bundle
+    file = graph_file(name, precision)
+    sealed_again(bundle, {file: bundle.path(graph_file(other, precision)).read_bytes()})
+    with pytest.raises(BundleError, match="made for another") as caught:
+        load(bundle.folder, precision=precision, shortlist=shortlist)
+    assert Path(caught.value.file).name == file
+
+
 def test_a_bundle_of_an_older_version_says_so_and_runs_with_torch(bundle):
     wanted = load(bundle.folder).translate(TEXT)
     newer = {graph_file(graph, precision): None for graph in GRAPHS for precision in PRECISIONS}
     sealed_again(bundle, newer | {INT8_WEIGHTS_FILE: None})
     for precision in PRECISIONS:
-        with pytest.raises(BundleError, match="ONNX Runtime cannot run it so") as caught:
+        with pytest.raises(BundleError) as caught:
             load(bundle.folder, precision=precision)
-        assert "Export it again" in caught.value.hint
+        assert "Export it again" in caught.value.hint and "backend torch" in caught.value.hint
     assert load(bundle.folder, backend="torch").translate(TEXT) == wanted
 
 

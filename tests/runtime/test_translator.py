@@ -20,7 +20,7 @@ from automoe.bundle import SEGMENTER_FILE, WEIGHTS_FILE  # noqa: E402
 from automoe.decoding import EOS, beam_search  # noqa: E402
 from automoe.decoding.segmenter import Segmenter  # noqa: E402
 from automoe.errors import BundleError, ConfigError  # noqa: E402
-from automoe.nn import TorchStepper  # noqa: E402
+from automoe.nn import TorchStepper, Transformer  # noqa: E402
 from automoe.runtime import TranslationWarning, Translator, load  # noqa: E402
 from automoe.runtime import translator as module  # noqa: E402
 from automoe.threads import MAX_THREADS  # noqa: E402
@@ -159,6 +159,12 @@ def test_invalid_utf8_is_read_as_the_replacement_character_and_named(hash_transl
         ("threads", {"threads": 0}),
         ("precision", {"precision": "int4"}),
         ("shortlist", {"shortlist": True}),
+        ("batch", {"batch": 2.5}),
+        ("batch", {"batch": True}),
+        ("threads", {"threads": True}),
+        ("threads", {"threads": 2.5}),
+        ("shortlist", {"shortlist": "yes"}),
+        ("precision", {"precision": ["int8"]}),
     ],
 )
 def test_numbers_that_make_no_sense_name_the_key(translator, key, arguments):
@@ -166,6 +172,45 @@ def test_numbers_that_make_no_sense_name_the_key(translator, key, arguments):
         translator.translate(["cat"], **arguments)
     assert caught.value.key == key
     assert len(translator.translate(["cat"])) == 1, "it works on"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("use", [{"threads": True}, {"threads": 2.5}, {"shortlist": "yes"}, {"precision": ["int8"]}])
+def test_what_no_model_can_be_loaded_for_names_the_key(tiny, backend, use):
+    with pytest.raises(ConfigError) as caught:
+        load(tiny.bundle.folder, backend=backend, **use)
+    assert [caught.value.key] == list(use)
+
+
+def test_a_string_in_place_of_the_sentences_is_refused_with_the_advice_to_give_a_list(translator):
+    with pytest.raises(ConfigError, match="sentences") as caught:
+        translator.translate("A dog")
+    assert caught.value.key == "sentences" and "list" in caught.value.hint
+
+
+@pytest.mark.parametrize("sentence", [None, 7, b"cat", ["cat"]])
+def test_a_sentence_that_is_no_text_is_refused(translator, sentence):
+    with pytest.raises(ConfigError) as caught:
+        translator.translate(["cat", sentence])
+    assert caught.value.key.startswith("sentences")
+
+
+def test_torch_has_the_threads_of_the_call_whatever_the_call_before_had(tiny, monkeypatch):
+    before, during = torch.get_num_threads(), []
+
+    def encode(self, *inputs, **options):
+        during.append(torch.get_num_threads())
+        return whole(self, *inputs, **options)
+
+    whole = Transformer.encode
+    monkeypatch.setattr(Transformer, "encode", encode)
+    try:
+        translator = load(tiny.bundle.folder, backend="torch")
+        for threads in (1, 2, 1):
+            translator.translate(["cat"], threads=threads)
+    finally:
+        torch.set_num_threads(before)
+    assert during == [1, 2, 1]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -218,6 +263,7 @@ def changed(tiny: TinyBundle, **changes) -> dict:
         ("embedding", torch.zeros(3, 32), "wrong shape"),
         ("decoder_norm.weight", torch.full((24,), torch.nan), "NaN"),
         ("decoder_norm.weight", torch.full((24,), torch.inf), "infinite"),
+        ("decoder_norm.weight", torch.cat([torch.ones(23), torch.tensor([-torch.inf])]), "infinite"),
         ("decoder_norm.weight", torch.ones(24, dtype=torch.int64), "type that no weight has"),
         ("encoder_layers.1.experts.w2.3", None, "lacks 1 tensor"),
     ],

@@ -6,14 +6,13 @@ milliseconds and no weight is stored twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from automoe.bundle import LAYOUT
 from automoe.export.weight_file import WeightFile
 
 OPSET, CONTRIB = 21, "com.microsoft"
@@ -99,8 +98,8 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(op, list(inputs), names, domain=domain, **attributes))
         return names
 
-    def model(self, file: WeightFile) -> bytes:
-        """The content of the ONNX file, whose weights lie in `file`."""
+    def model(self, file: WeightFile, metadata: Mapping[str, str] | None = None) -> bytes:
+        """The content of the ONNX file, whose weights lie in `file`; `metadata` is kept in it."""
         initializers = [*self._initializers, *(_external(name, file) for name in self._weights)]
         for node in self._nodes:
             for names in (node.input, node.output):
@@ -108,7 +107,7 @@ class GraphBuilder:
         graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="AutoMoE")
-        helper.set_model_props(model, {LAYOUT: file.layout})
+        helper.set_model_props(model, dict(metadata or {}))
         content: bytes = model.SerializeToString()
         return content
 

@@ -1,5 +1,7 @@
 """The encoder as a graph, up to the keys and values that the decoder's layers attend to.
 
+Paddings go through all layers and nobody attends to them. In int8 they count for the range of the activations.
+
 Shape suffixes: B sentences, S source length, T = B * S tokens, D model dim, A queries/keys/values over all heads,
 H heads, C channels of a head.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from automoe.bundle import PRECISIONS, graph_file
+from automoe.bundle import PRECISIONS, SEAL, graph_file, graph_seal
 from automoe.export.graphs.builder import GraphBuilder
 from automoe.export.graphs.decoder import decoder_graph
 from automoe.export.graphs.encoder import encoder_graph
@@ -31,7 +31,12 @@ def graph_files(
     files: dict[str, bytes] = {}
     for precision in (Float32(), Int8()):
         if precision.name in precisions:
-            files |= _files(precision, _graphs(arch, config, precision), weights)
+            graphs = _graphs(arch, config, precision)
+            file = precision.weight_file(weights, sorted({name for graph in graphs for name in graph.weights}))
+            files[file.name] = file.to_bytes()
+            for graph in graphs:
+                seal = graph_seal(graph.name, file.layout, arch.to_dict(), config.to_dict())
+                files[graph_file(graph.name, precision.name)] = graph.model(file, {SEAL: seal})
     return files
 
 
@@ -42,10 +47,3 @@ def _graphs(arch: Architecture, config: TransformerConfig, precision: Precision)
         decoder_graph(arch, vocab_size=vocab_size, pre_norm=pre_norm, precision=precision),
         decoder_graph(arch, vocab_size=vocab_size, pre_norm=pre_norm, precision=precision, shortlist=True),
     ]
-
-
-def _files(precision: Precision, graphs: Sequence[GraphBuilder], weights: Mapping[str, Array]) -> dict[str, bytes]:
-    used = sorted({name for graph in graphs for name in graph.weights})
-    weight_file = precision.weight_file(weights, used)
-    files = {graph_file(graph.name, precision.name): graph.model(weight_file) for graph in graphs}
-    return {weight_file.name: weight_file.to_bytes()} | files

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 
 from automoe.bundle import INT8_WEIGHTS_FILE, JOINT, SCALE, WEIGHTS_FILE
 from automoe.export.graphs.builder import GraphBuilder
@@ -105,7 +106,7 @@ class Int8(Precision):
 
     def embed(self, g: GraphBuilder, token_T: str) -> str:
         """See `Precision.embed`."""
-        x_TD = g.node("Cast", g.node("Gather", g.weight(EMBEDDING), token_T), to=1)
+        x_TD = g.node("Cast", g.node("Gather", g.weight(EMBEDDING), token_T), to=TensorProto.FLOAT)
         scale_T = g.node("Gather", g.weight(EMBEDDING + SCALE), token_T)
         return g.node("Mul", x_TD, g.node("Unsqueeze", scale_T, g.constant([-1])))
 

@@ -43,8 +43,16 @@ def test_the_largest_weight_of_a_row_keeps_its_value(weight_OI):
     np.testing.assert_allclose(found_O[normal_O], largest_O[normal_O], rtol=1e-5)
 
 
-def test_two_products_of_8_bits_fit_into_16():
-    assert 2 * 255 * LARGEST < 2**15
+@given(matrices, st.sampled_from([1.0, -1.0]))
+def test_weights_use_the_whole_range(weight_OI, largest):
+    rest_OI = np.clip(weight_OI, -1, 1)
+    rest_OI[:, 0] = largest
+    quantised_OI, _ = quantise(rest_OI)
+    assert (quantised_OI[:, 0] == largest * LARGEST).all()
+
+
+def test_two_products_of_8_bits_fit_into_16_and_with_larger_weights_they_would_not():
+    assert 2 * 255 * LARGEST < 2**15 <= 2 * 255 * (LARGEST + 1)
 
 
 def test_a_row_of_zeros_stays_zero_and_its_neighbours_keep_their_scale():
