@@ -301,7 +301,7 @@ def test_no_line_is_no_line(translate):
         (["--beam", "0"], "--beam=0: is not allowed (allowed: whole numbers from 1 to 1000)"),
         (["--beam", "1000000"], "--beam=1000000: is not allowed"),
         (["--beam", "abc"], "argument --beam: invalid int value: 'abc'"),
-        (["--batch-size", "0"], "--batch-size=0: is not allowed (allowed: >= 1)"),
+        (["--batch-size", "0"], "--batch-size=0: is not allowed (allowed: whole numbers >= 1)"),
         (["--precision", "int4"], "--precision=int4: is not allowed (allowed: float32, int8)"),
         (["--backend", "onxx"], "--backend=onxx: there is no such backend (allowed: onnx, torch). Did you mean"),
         (["--backend", "torch", "--precision", "int8"], "--precision=int8: is not known to the backend torch"),
