@@ -32,16 +32,16 @@ class SearchConfig:
     """Fewest tokens of a translation, its end symbol not counted (`--min-len`); a lower limit comes first."""
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.beam) or not 1 <= self.beam <= MAX_BEAM:
+        if not is_whole(self.beam) or not 1 <= self.beam <= MAX_BEAM:
             raise ConfigError("beam", self.beam, allowed=f"whole numbers from 1 to {MAX_BEAM}")
         if not _is_number(self.length_penalty) or abs(self.length_penalty) > MAX_LENGTH_PENALTY:
             allowed = f"numbers from {-MAX_LENGTH_PENALTY:g} to {MAX_LENGTH_PENALTY:g}"
             raise ConfigError("length_penalty", self.length_penalty, allowed=allowed)
         if not _is_number(self.max_ratio) or self.max_ratio < 0:
             raise ConfigError("max_ratio", self.max_ratio, allowed=">= 0")
-        if not _is_whole(self.max_extra) or self.max_extra < 1:
+        if not is_whole(self.max_extra) or self.max_extra < 1:
             raise ConfigError("max_extra", self.max_extra, allowed="whole numbers >= 1")
-        if not _is_whole(self.min_length) or self.min_length < 1:
+        if not is_whole(self.min_length) or self.min_length < 1:
             raise ConfigError("min_length", self.min_length, allowed="whole numbers >= 1")
 
     def limit(self, source_length: int) -> int:
@@ -80,7 +80,8 @@ class Hypothesis:
     """`score / len(tokens) ** length_penalty`: what hypotheses are ranked by."""
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
-from automoe.bundle import SEGMENTER_FILE, Bundle
+from automoe.bundle import EXPORT_AGAIN, SEGMENTER_FILE, Bundle
 from automoe.decoding.segmenter import Segmenter
 from automoe.errors import BundleError, ConfigError, DependencyError, did_you_mean
 from automoe.files import PARTIAL, finish_folder
@@ -135,6 +135,4 @@ def _check_vocabulary(transformer: Transformer, bundle: Bundle) -> None:
     path = bundle.path(SEGMENTER_FILE)
     found = Segmenter.from_file(path, bundle.manifest.placeholder_pattern).vocab_size
     if found != (wanted := transformer.config.vocab_size):
-        raise BundleError(
-            f"has {found} pieces and the model {wanted} words", file=path, hint="Export the bundle again"
-        )
+        raise BundleError(f"has {found} pieces and the model {wanted} words", file=path, hint=EXPORT_AGAIN)

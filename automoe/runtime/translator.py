@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from automoe.bundle import MANIFEST_FILE, PRECISIONS, SEGMENTER_FILE, Bundle, read_bundle
-from automoe.decoding.hypothesis import Hypothesis, SearchConfig
+from automoe.decoding.hypothesis import Hypothesis, SearchConfig, is_whole
 from automoe.decoding.search import search
 from automoe.decoding.segmenter import Segmented, Segmenter
 from automoe.decoding.stepper import Stepper
@@ -180,7 +180,7 @@ class Translator:
         if isinstance(sentences, str):
             hint = 'Give a list: translate(["a sentence"])'
             raise ConfigError("sentences", sentences, "is one text and no list of sentences", hint=hint)
-        if not _is_whole(batch) or batch < 1:
+        if not is_whole(batch) or batch < 1:
             raise ConfigError("batch", batch, allowed="whole numbers >= 1")
         stepper = self._stepper(threads, precision, shortlist)
         config = self._config(beam, length_penalty)
@@ -239,17 +239,13 @@ class Translator:
 
 
 def _check_use(use: _Use) -> None:
-    if not _is_whole(use.threads):
+    if not is_whole(use.threads):
         raise ConfigError("threads", use.threads, "is not a whole number")
     check_threads("threads", use.threads)
     if not isinstance(use.precision, str):
         raise ConfigError("precision", use.precision, allowed=", ".join(PRECISIONS))
     if not isinstance(use.shortlist, bool):
         raise ConfigError("shortlist", use.shortlist, allowed="True, False")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _decoding_defaults(bundle: Bundle) -> SearchConfig:
