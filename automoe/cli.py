@@ -25,6 +25,7 @@ RUN_COMMANDS = {
     "profile": "latency of a sample of sub-transformers, measured here",
     "predictor": "measured table -> latency of every sub-transformer, with intervals",
     "search": "evolution over the front of quality against costs -> archive",
+    "worker": "evaluates for a search that runs: here, on another machine, in a batch system",
     "select": "archive and budget -> the best sub-transformer that keeps it",
     "distill": "its inherited weights, trained on with the largest as the teacher",
     "export": "weights -> bundle, a folder that `translate` reads",
@@ -37,6 +38,7 @@ FILE_COMMANDS = {
     "translate": "translate sentences with a bundle",
     "convert": "a bundle in another format: CTranslate2, torch.export, fairseq",
     "status": "what each run has finished",
+    "archive": "what a search has evaluated: its front, as a table, for Optuna",
     "clean": "remove the results of a run that nothing uses",
     "space": "describe or check a search space",
     "cost": "FLOPs and parameters of an architecture",
@@ -158,10 +160,8 @@ def _help() -> str:
 automoe {__version__}: neural architecture search for heterogeneous mixture-of-experts translation models
 A run, step by step: automoe COMMAND [KEY=VALUE ...]
 {listed(RUN_COMMANDS)}
-
 Files: automoe COMMAND [ARGUMENTS]
 {listed(FILE_COMMANDS)}
-
 automoe COMMAND --help says more, automoe run --cfg job prints the configuration; --json, --version."""
 
 

@@ -19,7 +19,7 @@ TINY_SIZES = (
     *("data.vocabulary.size=200", "data.vocabulary.kind=bpe", "space=tiny"),
     *("training.threads=1", "training.max_updates=20", "training.validate_every=10", "training.max_tokens=512"),
     *("profile.architectures=12", "profile.sentences=3", "profile.repeats=3", "predictor.folds=4"),
-    *("search.evaluations=24", "search.population=8", "search.parents=4"),
+    *("search.evaluations=24", "search.options.population=8", "search.options.parents=4"),
     *("select.near=30", "select.extra_evaluations=4"),
     *("distill.training.max_updates=20", "distill.training.validate_every=10", "distill.training.max_tokens=512"),
     "distill.training.threads=1",

@@ -79,7 +79,7 @@ def refused(automoe, tiny_run, tmp_path):
         ("budget.latency_ms=fast", "budget.latency_ms=fast: is not a number"),
         ("budget.flops_g=3000000000", "budget.flops_g=3000000000: is beyond every model. The unit is 10^9 FLOPs"),
         ("budget=[{max: 3}]", "budget[0].cost: is missing"),
-        ("search.costs=[latency]", "search.costs=latency: is no cost"),
+        ("search.objectives=[latency]", "search.objectives=latency: is no objective"),
         ("search.evaluations=0", "search.evaluations=0: is not allowed (allowed: >= 1)"),
         ("distill.training.lr=0", "distill.training.lr=0.0: is not allowed (allowed: > 0)"),
         ("distill.share=2", "distill.share=2.0: is not allowed (allowed: 0 to 1)"),

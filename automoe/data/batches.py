@@ -36,13 +36,24 @@ def padded_batches(prepared: PreparedData, split: str, max_tokens: int, limit: i
     """
     sources, targets = prepared.ids(split, "src"), prepared.ids(split, "tgt")
     lengths = np.maximum(sources.lengths, targets.lengths)
-    rows = np.argsort(lengths, kind="stable")
-    if limit is not None and limit < len(rows):
-        rows = rows[(2 * np.arange(limit) + 1) * len(rows) // (2 * limit)]  # the middle of each of `limit` parts
-    for batch_rows in _filled(rows.tolist(), lengths, max_tokens):
+    for batch_rows in _filled(spread_rows(prepared, split, limit), lengths, max_tokens):
         target_BL = _padded([targets[row] for row in batch_rows])
         shifted_BL = _padded([np.roll(targets[row], 1) for row in batch_rows])  # the end symbol moves to the front
         yield Batch(_padded([sources[row] for row in batch_rows]), shifted_BL, target_BL)
+
+
+def spread_rows(prepared: PreparedData, split: str, limit: int | None = None) -> list[int]:
+    """Sentence pairs of a split, from the shortest to the longest; arguments as for `padded_batches`.
+
+    Returns:
+        Their indices in the split.
+    """
+    lengths = np.maximum(prepared.ids(split, "src").lengths, prepared.ids(split, "tgt").lengths)
+    rows = np.argsort(lengths, kind="stable")
+    if limit is not None and limit < len(rows):
+        rows = rows[(2 * np.arange(limit) + 1) * len(rows) // (2 * limit)]  # the middle of each of `limit` parts
+    found: list[int] = rows.tolist()
+    return found
 
 
 def _filled(rows: Sequence[int], lengths: Int64Array, max_tokens: int) -> Iterator[list[int]]:

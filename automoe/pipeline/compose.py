@@ -186,7 +186,7 @@ def _wrong_value(key: str, first: str, cause: BaseException, kind: Any, place: s
 
 
 def _name_in_a_list(error: ValueError, arguments: Sequence[str]) -> ConfigError | None:
-    """OmegaConf's bare error for an override such as `search.costs.first=3`; None if it is another error."""
+    """OmegaConf's bare error for an override such as `search.objectives.first=3`; None if it is another error."""
     name = re.match(r"invalid literal for int\(\) with base 10: '(.*)'", str(error))
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     if name is None or not str(frame.f_globals.get("__name__")).startswith("omegaconf."):

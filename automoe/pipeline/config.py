@@ -15,7 +15,7 @@ from automoe.latency.config import ProfileConfig
 from automoe.pipeline.run_folder import check_run_name
 from automoe.predictor.config import PredictorConfig
 from automoe.search.budget import parse_budget
-from automoe.search.config import EvolutionConfig, SelectConfig
+from automoe.search.config import ArchitectureSearchConfig, SelectConfig
 from automoe.search.costs import LATENCY
 from automoe.supernet.config import SupernetConfig
 from automoe.training.config import TrainingConfig
@@ -74,16 +74,27 @@ class SupernetSection(SupernetConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSection(EvolutionConfig):
-    """Which sub-transformers are evaluated, and on what."""
+class SearchSection(ArchitectureSearchConfig):
+    """Which sub-transformers are evaluated, on what, and by how many processes."""
 
     sentences: int = 400
-    """Validation sentences on which losses are computed, evenly spread over the lengths; all if there are fewer."""
+    """Validation sentences on which sub-transformers are evaluated, evenly spread over the lengths; all if there are
+    fewer."""
+    workers: int = field(default=1, metadata={"hashed": False})
+    """Processes that evaluate here; `automoe worker` adds others from elsewhere. 0 leaves all work to those."""
+    storage: str | None = field(default=None, metadata={"hashed": False})
+    """Where coordinator and workers meet: null is the run folder, else the URL of an Optuna storage."""
+    lease_s: float = field(default=60.0, metadata={"hashed": False})
+    """Seconds without a sign of life after which a worker's evaluation is given to another."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.sentences < 1:
             raise ConfigError("search.sentences", self.sentences, allowed=">= 1")
+        if self.workers < 0:
+            raise ConfigError("search.workers", self.workers, allowed=">= 0")
+        if self.lease_s <= 0:
+            raise ConfigError("search.lease_s", self.lease_s, allowed="> 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +145,8 @@ class RunConfig:
     """Folder of all runs, relative to the current directory."""
     seed: int = 1
     """Seed of everything random."""
+    worker: int = 0
+    """Names a process of `automoe worker`, so that `--multirun worker=0,1,2` starts three; it means nothing else."""
     space: str = "quickstart"
     """Name of a shipped search space, or the path of a YAML file that holds one."""
     architecture: str | None = None

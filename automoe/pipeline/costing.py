@@ -42,6 +42,10 @@ class CostModel:
             name: Prediction.exact(values_N) for name, values_N in exact_N.items()
         }
 
+    def with_predictor(self, predictor: Predictor) -> CostModel:
+        """The same with another predictor of latencies."""
+        return CostModel(self.codec.space, predictor, **self._sizes)
+
     def exact(self, arch: Architecture) -> dict[str, float]:
         """The costs of one architecture that need no prediction."""
         return in_budget_units(costs(arch, **self._sizes).to_dict())

@@ -14,7 +14,7 @@ from automoe.latency import TABLE_FILE, read_table
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.evaluate import hypotheses_file
-from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, QUALITY_FIT, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.select import bounds_of_median
 from automoe.pipeline.stage import Inputs, Stage
@@ -26,8 +26,10 @@ from automoe.report import (
     FrontPoint,
     ModelRow,
     PredictorFit,
+    QualityFit,
     ReportData,
     Sample,
+    SearchTrace,
     render,
 )
 from automoe.search import (
@@ -84,6 +86,8 @@ def _data(name: str, inputs: Inputs) -> ReportData:
             selection_reasons=selection["reasons"],
         ),
         predictor=_fit(inputs["predictor"]),
+        search=_trace(inputs["search"].resolve()),
+        quality=_quality(inputs["search"]),
         curves=[*_curves("supernet", inputs["supernet"]), *_curves("distillation", inputs["distill"])],
         models=[_model_row(system, scored) for system, scored in scores["systems"].items()],
         samples=_samples(prepared, inputs["evaluate"]),
@@ -107,6 +111,7 @@ def _points(inputs: Inputs, selection: Mapping[str, Any]) -> list[FrontPoint]:
             FrontPoint(
                 digest=record.digest,
                 loss=record.loss,
+                bleu=record.bleu,
                 latency_ms=record.costs[LATENCY].mean,
                 lower_ms=record.costs[LATENCY].lower,
                 upper_ms=record.costs[LATENCY].upper,
@@ -159,6 +164,29 @@ def _fit(folder: Path) -> PredictorFit:
             kind: {metric: report[metric] for metric in metrics if report[metric] is not None}
             for kind, report in fit["reports"].items()
         },
+    )
+
+
+def _trace(searched: Path) -> SearchTrace:
+    """How the search got on, before any budget was applied."""
+    archive = read_archive(searched / ARCHIVE)
+    objectives = read_manifest(searched).identity.config["search"]["objectives"]
+    return SearchTrace(objectives=objectives, hypervolume=archive.hypervolume(objectives).tolist())
+
+
+def _quality(searched: Path) -> QualityFit | None:
+    """The fit of the quality predictor, where the search says it."""
+    path = searched / QUALITY_FIT
+    if not path.exists():
+        return None
+    fit = json.loads(path.read_bytes())
+    report = fit["report"]
+    return QualityFit(
+        name=fit["kind"],
+        quality=fit["quality"],
+        rows=len(report["digests"]),
+        spearman=report["spearman"],
+        spearman_within_depth=report["spearman_within_depth"],
     )
 
 

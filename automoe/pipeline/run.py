@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automoe.errors import ConfigError
+from automoe.pipeline import worker
 from automoe.pipeline.budget import refuse_after_data, refuse_after_predictor
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.data import DATA
@@ -42,7 +43,7 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
     """Carries out a run command and prints its result.
 
     Args:
-        command: a stage's name, or `run` for all of them.
+        command: a stage's name, `run` for all of them, or `worker` to help with a search that runs.
         config: the whole configuration.
         as_json: print JSON instead of tables.
 
@@ -50,6 +51,8 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
         ConfigError: a stage of searches was asked for, but one architecture is given.
     """
     stages = stages_of(config)
+    if command == "worker":
+        return worker.run(stages, config, as_json=as_json)
     names = [stage.name for stage in stages]
     target = names[-1] if command == "run" else command
     if target not in names:

@@ -19,25 +19,34 @@ from automoe.files import read_json, write_atomically, write_json
 from automoe.latency import TABLE_FILE, MeasuredTable, Measurement, ProfileConfig, Profiler, TableWriter, read_table
 from automoe.pipeline.budget import feasible_limits
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.files import SELECTION
+from automoe.pipeline.costing import cost_model
+from automoe.pipeline.files import PREDICTOR_FILE, SELECTION
 from automoe.pipeline.measuring import Bench
-from automoe.pipeline.search import SearchPart, evaluations, searching, shown_on, warn_if_torn
+from automoe.pipeline.search import SearchPart, evaluations, evaluator_of, problem_of, shown_on, warn_if_torn
 from automoe.pipeline.spaces import searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
+from automoe.predictor import make_predictor
 from automoe.search import (
     ARCHIVE,
     Archive,
     Estimate,
+    Evaluator,
+    InProcess,
+    Interval,
     Limit,
+    Quality,
     Record,
     ResolvedLimit,
     SelectConfig,
     parse_budget,
     read_archive,
-    run_focused,
+    run_search,
     select,
 )
+from automoe.search.evaluator import estimates_of
+from automoe.search.problem import QUALITIES
+from automoe.search.searchers.focused import FocusedOptions, FocusedSearch
 from automoe.space import Architecture
 
 _BETWEEN_SESSIONS = 0.02
@@ -52,6 +61,11 @@ class SelectPart(SearchPart):
     budget: tuple[Limit, ...]
     profile: ProfileConfig
     beam: int
+
+    @property
+    def quality(self) -> str:
+        """What is best: the first quality among the search's objectives."""
+        return next((name for name in self.search.objectives if name in QUALITIES), QUALITIES[0])
 
 
 def _part(config: RunConfig) -> SelectPart:
@@ -69,8 +83,9 @@ def _part(config: RunConfig) -> SelectPart:
 def _run(part: SelectPart, inputs: Inputs, out: Path) -> None:
     limits = feasible_limits(part.budget, part.space.space, inputs["predictor"])
     measured = read_table(inputs["profile"] / TABLE_FILE)
+    model = RefittedCosts(part, inputs, measured)
     measuring = _Measuring(part, inputs, measured, out) if part.profile.table is None else None
-    searching_on = _SearchingOn(part, inputs, limits, out)
+    searching_on = _SearchingOn(part, inputs, limits, out, model)
     found = read_archive(inputs["search"] / ARCHIVE)
     selection = select(
         found.records,
@@ -79,6 +94,8 @@ def _run(part: SelectPart, inputs: Inputs, out: Path) -> None:
         measure=None if measuring is None else measuring.measure,
         continue_search=searching_on.evaluate,
         known={row.digest: Estimate(*bounds_of_median(row)) for row in measured.rows},
+        refit=model.refit,
+        quality=part.quality,
     )
     for reason in selection.reasons:
         print(reason, file=sys.stderr, flush=True)
@@ -129,35 +146,73 @@ def bounds_of_median(row: Measurement) -> tuple[float, float, float]:
     return median, median - (median - row.low_ms) / root - between, median + (row.high_ms - median) / root + between
 
 
+class RefittedCosts:
+    """The costs of sub-transformers, latency by a predictor that learns from what is measured on the way."""
+
+    def __init__(self, part: SelectPart, inputs: Inputs, measured: MeasuredTable) -> None:
+        self._form: Mapping[str, Any] = read_json(inputs["predictor"] / PREDICTOR_FILE)
+        self._measured = measured
+        vocab_size = PreparedData.open(inputs["data"]).summary.vocab_size
+        self._model = cost_model(inputs["predictor"], part.space.space, vocab_size=vocab_size, pre_norm=part.pre_norm)
+
+    def __call__(self, archs: Sequence[Architecture], /) -> Mapping[str, Interval]:
+        """All costs by name; see `search.CostPredictor`."""
+        return self._model(archs)
+
+    def refit(self, latencies: Mapping[str, Estimate], records: Sequence[Record]) -> list[Record]:
+        """Learns the measured table and these latencies; the records with their costs predicted anew."""
+        values = {row.arch: row.latency_ms for row in self._measured.rows}
+        values |= {record.arch: latencies[record.digest].mean for record in records if record.digest in latencies}
+        form = self._form
+        predictor = make_predictor(form["kind"], form["coverage"], folds=form["folds"], seed=form["seed"])
+        predictor.fit(list(values), list(values.values()))
+        self._model = self._model.with_predictor(predictor)
+        costs = estimates_of(self._model([record.arch for record in records]), len(records))
+        return [replace(record, costs=each) for record, each in zip(records, costs, strict=True)]
+
+
 class _SearchingOn:
     """Continues a finished search below the budget, in a copy of its archive."""
 
-    def __init__(self, part: SelectPart, inputs: Inputs, limits: tuple[ResolvedLimit, ...], out: Path) -> None:
+    def __init__(
+        self, part: SelectPart, inputs: Inputs, limits: tuple[ResolvedLimit, ...], out: Path, model: RefittedCosts
+    ) -> None:
         self._part, self._inputs, self._limits, self._out = part, inputs, limits, out
+        self._problem = replace(problem_of(part, inputs), predict_costs=model, limits=())
+        self._evaluator: Evaluator | None = None
+        self._searched = read_archive(inputs["search"] / ARCHIVE)
+        self._asked = 0
 
     def evaluate(self, num: int) -> Sequence[Record]:
-        """Evaluates so many further sub-transformers; returns all there are."""
-        part, path = self._part, self._out / ARCHIVE
-        searched = read_archive(self._inputs["search"] / ARCHIVE)
+        """Evaluates so many further sub-transformers; returns all there are, in the order of their evaluation."""
+        path = self._out / ARCHIVE
         if not path.exists():
-            searched.copy_to(path)
-        archive = Archive.open(path, searched.header)
+            self._searched.copy_to(path)
+        archive = Archive.open(path, self._searched.header)
         warn_if_torn(archive)
-        evaluator, model = searching(part, self._inputs)
-        with evaluations(len(searched) + num, len(archive)) as progress:
-            run_focused(
-                model.codec,
-                part.search,
-                self._inputs.seed,
+        given = len(self._searched) + self._asked
+        self._asked += num
+        searcher = FocusedSearch(self._problem, _focus(self._part), self._inputs.seed, self._limits)
+        with evaluations(given + num, len(archive)) as progress:
+            run_search(
+                searcher,
+                self._problem,
                 archive,
-                evaluator.loss,
-                model,
-                self._limits,
-                evaluations=num,
-                near_ratio=part.select.near_ratio,
+                InProcess(self._evaluate),
+                evaluations=given + num,
+                given=given,
                 on_progress=shown_on(progress),
             )
-        return archive.records
+        return archive.records[: given + num]
+
+    def _evaluate(self, arch: Architecture) -> Quality:
+        if self._evaluator is None:
+            self._evaluator = evaluator_of(self._part, self._inputs)
+        return self._evaluator(arch)
+
+
+def _focus(part: SelectPart) -> FocusedOptions:
+    return FocusedOptions(near_ratio=part.select.near_ratio)
 
 
 def chosen_architecture(folder: Path) -> Architecture:

@@ -73,7 +73,7 @@ def _run(part: SupernetPart, inputs: Inputs, out: Path) -> None:
     one_point = space.num_architectures == 1
     job = TrainingJob(
         data=inputs["data"],
-        architecture=space.largest(),
+        architecture=space.envelope(),
         model=model,
         training=part.training,
         seed=inputs.seed,
@@ -84,7 +84,7 @@ def _run(part: SupernetPart, inputs: Inputs, out: Path) -> None:
 
 def _take_over(folder: Path, space: SearchSpace, model: TransformerConfig, summary: DataSummary, out: Path) -> None:
     """Copies a supernet that was trained elsewhere, if it is one of this corpus, model and space."""
-    transformer = Transformer(space.largest(), model)
+    transformer = Transformer(space.envelope(), model)
     load_initial(transformer, folder, summary, space.digest)
     info = read_json(folder / SIZES)
     known = ("segmenter", "space", "update", "valid_nll")

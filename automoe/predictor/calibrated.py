@@ -97,7 +97,7 @@ def make_predictor(kind: str, coverage: float = 0.9, *, folds: int = 10, seed: i
     """An unfitted predictor.
 
     Args:
-        kind: name of the regressor: `ridge`, `depth_lookup`, or an entry point `automoe.predictors`.
+        kind: name of the regressor: `ridge`, `depth_lookup`, `sizes`, or an entry point `automoe.predictors`.
         coverage: share of the architectures whose value lies in their interval.
         folds: parts of the cross-validation that calibrates the interval, at most as many as measured architectures.
         seed: splits the parts.

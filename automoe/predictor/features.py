@@ -10,6 +10,7 @@ Shape suffixes: N architectures, F features.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,6 +24,8 @@ PAST_TOKENS = 15
 """Earlier tokens that a decoding step looks back at, on average over such a sentence."""
 BEAM = 5
 """Hypotheses of a decoding step, which may choose different experts."""
+_REMEMBERED = 1 << 16
+"""Layers whose sums are kept: architectures of one space share most of theirs."""
 
 PHYSICAL_NAMES = (
     "decoder.layers",
@@ -134,6 +137,7 @@ def _encoder_sums(arch: Architecture) -> list[float]:
     ]
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _step_macs(layer: DecoderLayerArch, dim: int) -> int:
     """Products of one hypothesis in one decoding step: keys and values of earlier tokens are kept."""
     own = attention_macs(1, 1, dim, dim, layer.qkv_dim) + 2 * PAST_TOKENS * layer.qkv_dim
@@ -141,11 +145,13 @@ def _step_macs(layer: DecoderLayerArch, dim: int) -> int:
     return own + cross + _expert_macs(layer, 1, dim)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _expert_macs(layer: EncoderLayerArch, tokens: int, dim: int) -> int:
     experts = experts_macs(tokens, dim, sum(layer.expert_widths), layer.num_experts, layer.top_k)
     return experts + router_macs(tokens, dim, layer.num_experts)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _share_reached(layer: EncoderLayerArch, tokens: int) -> float:
     """Expected share of the experts that at least one of the tokens chooses, at uniform load."""
     missed_by_one: float = 1 - layer.top_k / layer.num_experts

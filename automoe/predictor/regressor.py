@@ -14,6 +14,7 @@ from automoe.errors import ConfigError, did_you_mean
 from automoe.predictor.depth_lookup import DepthLookup
 from automoe.predictor.predictor import FloatArray
 from automoe.predictor.ridge import Ridge
+from automoe.predictor.sizes import Sizes
 from automoe.space import Architecture
 
 ENTRY_POINT_GROUP = "automoe.predictors"
@@ -40,7 +41,7 @@ class Regressor(Protocol):
         """Reads the JSON form of `to_dict`; what it makes predicts the same to the last bit."""
 
 
-REGRESSORS: dict[str, type[Regressor]] = {"depth_lookup": DepthLookup, "ridge": Ridge}
+REGRESSORS: dict[str, type[Regressor]] = {"depth_lookup": DepthLookup, "ridge": Ridge, "sizes": Sizes}
 """The regressors that come with AutoMoE."""
 
 

@@ -7,8 +7,10 @@ from automoe.report.data import (
     FrontPoint,
     ModelRow,
     PredictorFit,
+    QualityFit,
     ReportData,
     Sample,
+    SearchTrace,
 )
 from automoe.report.page import render
 
@@ -19,7 +21,9 @@ __all__ = [
     "FrontPoint",
     "ModelRow",
     "PredictorFit",
+    "QualityFit",
     "ReportData",
     "Sample",
+    "SearchTrace",
     "render",
 ]

@@ -19,6 +19,8 @@ class FrontPoint:
     digest: str
     loss: float
     """Validation loss with the weights inherited from the supernet."""
+    bleu: float | None = None
+    """BLEU of the validation sentences with these weights; None where the search did not translate."""
     latency_ms: float
     """Predicted latency."""
     lower_ms: float
@@ -80,6 +82,38 @@ class PredictorFit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchTrace:
+    """How a search got on."""
+
+    objectives: Sequence[str]
+    """What it made good: "loss", "bleu", and costs by name."""
+    hypervolume: Sequence[float]
+    """After each evaluation: the volume between the front and the worst of each objective."""
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the last hypervolume, 0 to 1; empty where the front has no volume."""
+        last = self.hypervolume[-1] if len(self.hypervolume) else 0.0
+        return [value / last for value in self.hypervolume] if last > 0 else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityFit:
+    """How well the quality predictor guesses architectures that it has not seen, by cross-validation."""
+
+    name: str
+    """The regressor."""
+    quality: str
+    """What it guesses: "loss" or "bleu"."""
+    rows: int
+    """Evaluated architectures that it was cross-validated on."""
+    spearman: float
+    """Rank correlation of guessed and true values."""
+    spearman_within_depth: float | None = None
+    """The same among architectures of equal decoder depth."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """A loss over the updates of one training."""
 
@@ -134,6 +168,9 @@ class ReportData:
     budgets: Sequence[BudgetLine]
     chosen: ChosenModel
     predictor: PredictorFit
+    search: SearchTrace
+    quality: QualityFit | None = None
+    """None where qualities were not guessed, or too few architectures were evaluated to say how well."""
     curves: Sequence[Curve]
     models: Sequence[ModelRow]
     samples: Sequence[Sample]

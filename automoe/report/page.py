@@ -15,6 +15,7 @@ from automoe.report.curves_figure import draw_curves
 from automoe.report.data import ReportData
 from automoe.report.expert_use import LayerUse, layer_uses
 from automoe.report.front_figure import draw_front
+from automoe.report.hypervolume_figure import draw_hypervolume
 from automoe.report.predictor_figure import draw_predictor
 from automoe.space import DecoderLayerArch
 
@@ -49,6 +50,8 @@ def render(data: ReportData) -> str:
         front=_front(data),
         architecture=_architecture(data),
         predictor=_predictor(data),
+        search=_search(data),
+        quality=readings.quality_reading(data.quality),
         curves=_curves(data),
         layers=[_layer_row(use) for use in layer_uses(data.chosen)],
         metrics=list(dict.fromkeys(name for row in data.predictor.metrics.values() for name in row)),
@@ -104,6 +107,11 @@ def _predictor(data: ReportData) -> Figure:
     draw = partial(draw_predictor, data.predictor) if data.predictor.measured_ms else None
     reading = readings.predictor_reading(data.predictor)
     return _figure("Predicted against measured latency", reading, draw, "predictor")
+
+
+def _search(data: ReportData) -> Figure:
+    draw = partial(draw_hypervolume, data.search) if data.search.shares else None
+    return _figure("The search: hypervolume over evaluations", readings.search_reading(data.search), draw, "search")
 
 
 def _curves(data: ReportData) -> Figure:

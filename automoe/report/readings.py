@@ -6,12 +6,29 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from automoe.report.data import BudgetLine, Curve, FrontPoint, PredictorFit, ReportData
+from automoe.report.data import (
+    BudgetLine,
+    Curve,
+    FrontPoint,
+    PredictorFit,
+    QualityFit,
+    ReportData,
+    SearchTrace,
+)
 from automoe.report.expert_use import layer_uses
 from automoe.report.formats import beside, counted, fixed, listed, percent, significant
 
 UNITS = {"latency_ms": "ms a sentence", "flops_g": "GFLOPs", "params_m": "M parameters", "memory_mb": "MB"}
 """Of each cost that can have a budget, as it follows a number."""
+_OBJECTIVES = {
+    "loss": "loss",
+    "bleu": "BLEU",
+    "latency_ms": "latency",
+    "flops_g": "FLOPs",
+    "params_m": "parameters",
+    "memory_mb": "memory",
+}
+"""How objectives read in a sentence."""
 
 
 def headline(data: ReportData) -> str:
@@ -132,6 +149,37 @@ def predictor_reading(fit: PredictorFit) -> str:
         f"{counted(len(rows), 'architecture')} lie within {significant(100 * error, 2)} % of what was measured; "
         f"{held} of {len(rows)} intervals ({percent(held / len(rows))}) hold the measured value."
     )
+
+
+def search_reading(trace: SearchTrace) -> str:
+    """How fast the search came to its front, and whether it was still getting better in the end."""
+    number, shares = len(trace.hypervolume), trace.shares
+    if not number:
+        return "The search evaluated no architecture."
+    objectives = listed([_OBJECTIVES.get(name, name) for name in trace.objectives])
+    if not shares:
+        return f"What the search evaluated ({counted(number, 'architecture')}) spans no volume of {objectives}."
+    half, late = shares[(number - 1) // 2], 1 - shares[max(0, math.ceil(0.75 * number) - 1)]
+    return (
+        f"Higher is better: the volume of {objectives} that what was evaluated so far dominates, up to the worst of "
+        f"each, as a share of what it came to. The first half of the {counted(number, 'evaluation')} brought "
+        f"{percent(half)}; the last quarter added {percent(late)}."
+    )
+
+
+def quality_reading(fit: QualityFit | None) -> str:
+    """How far the guesses that chose among proposals are to be trusted; empty where nothing was guessed."""
+    if fit is None:
+        return ""
+    what = _OBJECTIVES.get(fit.quality, fit.quality)
+    text = (
+        f"The regressor {fit.name} guesses the {what} of proposals, to choose which are evaluated; its guesses stand "
+        f"nowhere else. Cross-validated on the {counted(fit.rows, 'architecture')} that were evaluated, they have a "
+        f"rank correlation (Spearman) of {fixed(fit.spearman, 2)} with the truth"
+    )
+    if fit.spearman_within_depth is None:
+        return f"{text}."
+    return f"{text}, and of {fixed(fit.spearman_within_depth, 2)} among those of equal decoder depth."
 
 
 def curves_reading(curves: Sequence[Curve]) -> str:

@@ -2,6 +2,8 @@
 
 The first line is a header (space, what evaluated), then comes one line for each architecture. It holds no times, so
 a search that was killed and resumed leaves the same bytes as one that was not.
+
+Shape suffixes: N records, M objectives.
 """
 
 from __future__ import annotations
@@ -14,11 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from automoe.errors import AutoMoEError, DependencyError, SpaceError
+from automoe.errors import AutoMoEError, ConfigError, DependencyError, SpaceError
 from automoe.files import write_atomically
 from automoe.search.dominance import non_dominated_sort
-from automoe.search.record import Record, objectives
+from automoe.search.evaluator import Floats
+from automoe.search.hypervolume import hypervolume_over_time
+from automoe.search.problem import QUALITIES, Problem, check_objectives
+from automoe.search.record import Record, quality_of
+from automoe.space import GenomeCodec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +52,26 @@ class ArchiveHeader:
         """The JSON form: the first line of the file."""
         form = {"space": self.space, "space_name": self.space_name, "costs": list(self.costs)}
         return {"format": FORMAT, **form, "context": dict(self.context)}
+
+    def check_space(self, digest: str, name: str, path: Path) -> None:
+        """Checks that an archive with this header is one of a space.
+
+        Args:
+            digest: of the space.
+            name: of the space.
+            path: the archive's file, for the error.
+
+        Raises:
+            SpaceError: it belongs to another one.
+        """
+        if self.space != digest:
+            raise SpaceError(
+                f"the archive belongs to the space {self.space_name!r} (digest {self.space}), not to "
+                f"{name!r} (digest {digest})",
+                file=path,
+                line=1,
+                hint="Give each space an archive of its own",
+            )
 
 
 class Archive:
@@ -115,11 +142,55 @@ class Archive:
         self._records += records
         self._by_digest |= {record.digest: record for record in records}
 
-    def front(self, costs: Sequence[str]) -> tuple[Record, ...]:
-        """The records that no other beats in loss and the means of these costs, the lowest loss first."""
-        front_N = non_dominated_sort(objectives(self._records, costs))
-        members = [self._records[index] for index in np.flatnonzero(front_N == 0)]
-        return tuple(sorted(members, key=lambda record: (record.loss, record.index)))
+    def front(self, costs: Sequence[str], quality: str = "loss") -> tuple[Record, ...]:
+        """The records that no other beats in a quality and the means of these costs, the best quality first."""
+        members = [self._records[index] for index in np.flatnonzero(self.on_front((quality, *costs)))]
+        return tuple(sorted(members, key=lambda record: (quality_of(record, quality), record.index)))
+
+    def on_front(self, objectives: Sequence[str]) -> NDArray[np.bool_]:
+        """Which records no other beats in all of these objectives, bool of shape (N,); errors as `points`."""
+        return non_dominated_sort(self.points(objectives)) == 0
+
+    @property
+    def default_objectives(self) -> tuple[str, ...]:
+        """The objectives of a search that names none, as far as they were recorded."""
+        return tuple(name for name in Problem.objectives if name in (*QUALITIES, *self.header.costs))
+
+    def points(self, objectives: Sequence[str]) -> Floats:
+        """The records as points, in the order of their evaluation.
+
+        Args:
+            objectives: names out of `OBJECTIVES`.
+
+        Returns:
+            float64 of shape (N, M), lower is better: losses, 100 - BLEU, the means of costs.
+
+        Raises:
+            ConfigError: there is no such objective, or it was not recorded.
+        """
+        check_objectives(objectives, "objectives")
+        columns = [[self._value(record, name) for record in self._records] for name in objectives]
+        return np.array(columns, dtype=np.float64).reshape(len(columns), len(self._records)).T
+
+    def hypervolume(self, objectives: Sequence[str], reference: Sequence[float] | None = None) -> Floats:
+        """The volume that the records dominate, after each evaluation (Zitzler and Thiele 1999).
+
+        Args:
+            objectives: as for `points`.
+            reference: the far corner of what counts, in the units of `points`. By default the worst of each objective
+                among all records: the volumes of two archives can only be compared with a reference that they share.
+
+        Returns:
+            float64 of shape (N,); it never falls.
+
+        Raises:
+            ConfigError: as `points`.
+        """
+        point_NM = self.points(objectives)
+        if not len(point_NM):
+            return np.zeros(0)
+        reference_M = point_NM.max(axis=0) if reference is None else np.array(reference, dtype=np.float64)
+        return hypervolume_over_time(point_NM, reference_M)
 
     def copy_to(self, path: str | Path) -> Archive:
         """Writes a copy that can be added to; this archive stays as it is."""
@@ -128,24 +199,47 @@ class Archive:
             write_atomically(path, stream.read(self._size))
         return read_archive(path)
 
-    def to_frame(self) -> pd.DataFrame:
-        """A table with a row for each record: index, digest, loss, each cost with its bounds, origin.
+    def to_frame(self, *, genes: GenomeCodec | None = None, objectives: Sequence[str] | None = None) -> pd.DataFrame:
+        """A table with a row for each record: index, digest, loss, bleu, each cost with its bounds, origin, on_front.
+
+        Args:
+            genes: of the space: adds a column for each gene, such as `encoder.layers[0].heads`.
+            objectives: `on_front` is true where no other record is better in these; by default `default_objectives`.
 
         Raises:
             DependencyError: pandas is not installed.
+            SpaceError: `genes` are of another space.
+            ConfigError: as `points`.
         """
         try:
             import pandas as pd
         except ImportError:
             raise DependencyError("pandas", extra="search") from None
-        columns: dict[str, list[Any]] = {
+        columns: dict[str, Any] = {
             name: [getattr(record, name) for record in self._records] for name in ("index", "digest", "loss")
         }
+        columns["bleu"] = np.array([record.bleu for record in self._records], dtype=np.float64)
         for cost in self.header.costs:
             for name, part in ((cost, "mean"), (f"{cost}_lower", "lower"), (f"{cost}_upper", "upper")):
                 columns[name] = [getattr(record.costs[cost], part) for record in self._records]
         columns |= {name: [getattr(record, name) for record in self._records] for name in ("generation", "how")}
+        columns["on_front"] = self.on_front(self.default_objectives if objectives is None else objectives)
+        if genes is not None:
+            self.header.check_space(genes.space.digest, genes.space.name, self.path)
+            genome_NG = np.array([genes.encode(record.arch) for record in self._records], dtype=np.int64)
+            columns |= dict(zip(genes.names, genome_NG.reshape(-1, len(genes.names)).T, strict=True))
         return pd.DataFrame(columns)
+
+    def _value(self, record: Record, name: str) -> float:
+        """An objective as it is to be made small."""
+        if name in record.costs:
+            return record.costs[name].mean
+        if name not in QUALITIES or (name == "bleu" and record.bleu is None):
+            known = ", ".join(("loss", *record.costs))
+            raise ConfigError(
+                "objectives", name, "was not recorded", allowed=known, file=self.path, line=record.index + 2
+            )
+        return quality_of(record, name)
 
 
 def read_archive(path: str | Path) -> Archive:
@@ -192,16 +286,8 @@ def _header(path: Path, line: bytes) -> ArchiveHeader:
 
 
 def _check_header(archive: Archive, wanted: ArchiveHeader) -> None:
-    found = archive.header
-    if found.space != wanted.space:
-        raise SpaceError(
-            f"the archive belongs to the space {found.space_name!r} (digest {found.space}), this search is in "
-            f"{wanted.space_name!r} (digest {wanted.space})",
-            file=archive.path,
-            line=1,
-            hint="Give each space an archive of its own",
-        )
-    form, wanted_form = found.to_dict(), json.loads(_line(wanted.to_dict()))
+    archive.header.check_space(wanted.space, wanted.space_name, archive.path)
+    form, wanted_form = archive.header.to_dict(), json.loads(_line(wanted.to_dict()))
     for name in ("costs", "context"):
         if form[name] != wanted_form[name]:
             raise AutoMoEError(

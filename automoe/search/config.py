@@ -1,49 +1,52 @@
-"""How much a search evaluates, and when `select` asks for more."""
+"""How much a search evaluates and what it looks for, and when `select` asks for more."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from automoe.errors import ConfigError, did_you_mean
-from automoe.search.costs import COSTS, FLOPS, LATENCY
+from automoe.errors import ConfigError
+from automoe.search.budget import parse_budget
+from automoe.search.costs import FLOPS, LATENCY
+from automoe.search.problem import check_objectives
+from automoe.search.searcher import options_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvolutionConfig:
-    """Evolution over the front of quality against costs."""
+class ArchitectureSearchConfig:
+    """Which architectures are evaluated."""
 
+    searcher: str = "evolution"
+    """What proposes them, by name: one of `SEARCHERS`, or one that another package registers."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Settings of the searcher by name; those that are not given take their defaults."""
     evaluations: int = 120
-    """Architectures whose loss is computed, in all."""
-    population: int = 24
-    """Architectures of one generation."""
-    parents: int = 12
-    """The best of all evaluated ones, which have the next generation's children."""
-    mutation: float = 0.1
-    """Probability of each gene of a mutant to be drawn anew."""
-    crossover: float = 0.5
-    """Share of the children that take each gene from one of two parents; the others are mutants of one."""
-    costs: tuple[str, ...] = (LATENCY, FLOPS)
-    """What is traded against the loss, each by itself; the evaluations are shared among them. Costs that are not
-    named are recorded all the same, and a budget can limit them."""
+    """Architectures that are evaluated, in all."""
+    objectives: tuple[str, ...] = ("loss", LATENCY, FLOPS)
+    """What is to be good: `loss` and `bleu` (with inherited weights), and costs. All costs are recorded in any case,
+    and a budget can limit them."""
+    within: Any = None
+    """A budget that nothing may exceed by prediction, in the form of `budget`; None searches at all costs, so that
+    any budget can be applied afterwards."""
+    quality_predictor: str | None = "sizes"
+    """The regressor that guesses the quality of proposals from those evaluated; None takes them as they come."""
+    screen: int = 16
+    """Proposals whose quality is guessed, for each that is evaluated."""
+    asynchronous: bool = False
+    """Whether a new architecture is proposed whenever a worker is free, instead of by generations: no worker waits,
+    but the result depends on which is fast."""
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "population"):
+        for name in ("evaluations", "screen"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"search.{name}", getattr(self, name), allowed=">= 1")
-        if self.parents < 2:
-            raise ConfigError("search.parents", self.parents, allowed=">= 2")
-        if not 0 < self.mutation <= 1:
-            raise ConfigError("search.mutation", self.mutation, allowed="0 < p <= 1")
-        if not 0 <= self.crossover <= 1:
-            raise ConfigError("search.crossover", self.crossover, allowed="0 <= share <= 1")
-        if not self.costs:
-            raise ConfigError("search.costs", [], "names no cost", allowed=", ".join(COSTS))
-        for cost in self.costs:
-            if cost not in COSTS:
-                hint = did_you_mean(cost, COSTS)
-                raise ConfigError("search.costs", cost, "is no cost", allowed=", ".join(COSTS), hint=hint)
-        if len(set(self.costs)) < len(self.costs):
-            raise ConfigError("search.costs", list(self.costs), "names a cost twice")
+        check_objectives(self.objectives)
+        if not isinstance(self.options, Mapping):
+            raise ConfigError("search.options", self.options, "is no mapping", hint="For example {population: 24}")
+        options_of(self.searcher, self.options)
+        if self.within is not None:
+            parse_budget(self.within)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +60,13 @@ class SelectConfig:
     extra_evaluations: int = 24
     """Evaluations that are added where too few lie there; 0 adds none."""
     measure: int = 6
-    """At most so many architectures are measured because their interval straddles the budget. The one that is
-    chosen is measured in any case, where measuring is possible."""
+    """At most so many architectures are measured because their interval straddles the budget, before and after each
+    refit. The one that is chosen is measured in any case, where measuring is possible."""
+    refits: int = 1
+    """So often the predictor is fitted again to what was measured, and the search goes on below the budget."""
 
     def __post_init__(self) -> None:
-        for name in ("near", "extra_evaluations", "measure"):
+        for name in ("near", "extra_evaluations", "measure", "refits"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"select.{name}", getattr(self, name), allowed=">= 0")
         if not 0 < self.near_ratio < 1:

@@ -1,11 +1,11 @@
 """Sorting by dominance (Deb et al. 2002, NSGA-II): which points no other point beats, and how lonely they are.
 
-Shape suffixes: N points, M objectives, C costs; lower is better in every one.
+Shape suffixes: N points, M objectives; lower is better in every one.
 """
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +61,19 @@ def best_first(objective_NM: Floats) -> NDArray[np.int64]:
     return np.lexsort((-lonely_N, front_N))
 
 
-def best_for_each_cost(loss_N: Floats, cost_NC: Floats, count: int) -> list[int]:
-    """Indices of the best points for every cost by itself, the best first, taken from the costs in turns.
+def best_for_each_trade(value_NM: Floats, num_qualities: int, count: int) -> list[int]:
+    """Indices of the best points for every trade of a quality for a cost, the best first, from the trades in turns.
 
-    For each cost the points are in the order of `best_first` on (loss, this cost). On one front of all objectives
-    almost no point is beaten by another, and selection would lose its grip.
+    For each pair of them the points are in the order of `best_first` on the pair. On one front of all objectives
+    almost no point is beaten by another, and selection would lose its grip. Where there are qualities only, or costs
+    only, the order is that of `best_first` on all of them.
+
+    Args:
+        value_NM: qualities first, then costs.
+        num_qualities: columns that are qualities.
+        count: the most that are returned.
     """
-    orders = [best_first(np.stack([loss_N, cost_N], axis=1)) for cost_N in cost_NC.T]
-    in_turns = chain.from_iterable(zip(*orders, strict=True))
+    qualities, costs = value_NM[:, :num_qualities].T, value_NM[:, num_qualities:].T
+    trades = [np.stack(pair, axis=1) for pair in product(qualities, costs)] or [value_NM]
+    in_turns = chain.from_iterable(zip(*map(best_first, trades), strict=True))
     return list(dict.fromkeys(map(int, in_turns)))[:count]

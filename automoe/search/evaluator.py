@@ -45,11 +45,20 @@ class Interval(Protocol):
         """Upper end of the interval."""
 
 
-class Evaluator(Protocol):
+class Quality(NamedTuple):
     """How good an architecture is."""
 
-    def __call__(self, arch: Architecture, /) -> float:
-        """Loss on the validation set in nats per token; lower is better. The same for equal architectures."""
+    loss: float
+    """On the validation set, nats per token; lower is better."""
+    bleu: float | None = None
+    """0 to 100, higher is better; None where nothing was translated."""
+
+
+class Evaluator(Protocol):
+    """How good architectures are."""
+
+    def __call__(self, arch: Architecture, /) -> Quality:
+        """The quality of an architecture; the same for equal ones."""
 
 
 class CostPredictor(Protocol):

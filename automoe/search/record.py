@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from automoe.search.evaluator import Estimate, Floats
+from automoe.search.evaluator import Estimate
 from automoe.space import Architecture
 
-ORIGINS = ("anchor", "sample", "mutation", "crossover", "focus")
-"""How an architecture came to be evaluated; an anchor is the smallest or the largest, focus is near a budget."""
+_ORIGIN = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +25,14 @@ class Record:
     arch: Architecture
     loss: float
     """Validation loss with inherited weights, nats per token."""
+    bleu: float | None = None
+    """BLEU of the validation sentences with inherited weights; None where it is no objective."""
     costs: Mapping[str, Estimate]
     """By name, see `COSTS`."""
     generation: int
     how: str
-    """One of `ORIGINS`."""
+    """How it came to be evaluated, a word: `anchor` (the smallest or the largest), `sample`, `mutation`, `crossover`,
+    `focus` (near a budget), or what else a searcher says."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: one line of the archive."""
@@ -40,6 +41,7 @@ class Record:
             "digest": self.digest,
             "architecture": self.arch.to_dict(),
             "loss": self.loss,
+            **({} if self.bleu is None else {"bleu": self.bleu}),
             "costs": {name: list(estimate) for name, estimate in self.costs.items()},
             "origin": {"generation": self.generation, "how": self.how},
         }
@@ -57,6 +59,7 @@ class Record:
                 digest=form["digest"],
                 arch=Architecture.from_dict(form["architecture"]),
                 loss=form["loss"],
+                bleu=form.get("bleu"),
                 costs={name: Estimate(*triple) for name, triple in form["costs"].items()},
                 generation=form["origin"]["generation"],
                 how=form["origin"]["how"],
@@ -76,22 +79,30 @@ class Record:
             raise ValueError(f"the digest {self.digest!r} belongs to another architecture")
         if not _is_number(self.loss):
             raise ValueError(f"the loss is {self.loss!r}, which is not a number")
+        if self.bleu is not None and not (_is_number(self.bleu) and 0 <= self.bleu <= 100):
+            raise ValueError(f"BLEU is {self.bleu!r}, allowed is 0 to 100")
         for name, estimate in self.costs.items():
             if not (all(map(_is_number, estimate)) and min(estimate) > 0 and estimate.lower <= estimate.upper):
                 raise ValueError(f"{name} is {list(estimate)!r}, allowed are mean, lower and upper above 0")
-        if type(self.generation) is not int or self.generation < 0 or self.how not in ORIGINS:
+        if (
+            type(self.generation) is not int
+            or self.generation < 0
+            or not (isinstance(self.how, str) and _ORIGIN.fullmatch(self.how))
+        ):
             raise ValueError(f"the origin is {self.how!r} in generation {self.generation!r}")
 
 
-def objectives(records: Sequence[Record], costs: Sequence[str]) -> Floats:
-    """What is to be made small, for sorting by dominance.
+def quality_of(record: Record, name: str) -> float:
+    """A quality of a record as it is to be made small: the loss, or 100 - BLEU.
 
-    Returns:
-        float64 of shape (N, 1 + costs): the loss and the logarithm of each cost's mean. The logarithm changes no
-        order; it spreads cheap architectures as evenly as costly ones.
+    Raises:
+        ValueError: the record has no BLEU.
     """
-    rows = [[record.loss, *(math.log(record.costs[name].mean) for name in costs)] for record in records]
-    return np.array(rows, dtype=np.float64).reshape(len(records), 1 + len(costs))
+    if name == "loss":
+        return record.loss
+    if record.bleu is None:
+        raise ValueError(f"the architecture {record.digest} was evaluated without BLEU")
+    return 100 - record.bleu
 
 
 def _is_number(value: Any) -> bool:

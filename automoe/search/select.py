@@ -1,4 +1,4 @@
-"""The choice under a budget: the lowest loss among the evaluated architectures that keep every limit.
+"""The choice under a budget: the best quality among the evaluated architectures that keep every limit.
 
 A predicted latency keeps its limit if its upper bound at the limit's quantile does; a measured one if the upper value
 of the measurement does; exact costs if they do. Nothing here is random.
@@ -14,10 +14,12 @@ from automoe.search.budget import ResolvedLimit
 from automoe.search.config import SelectConfig
 from automoe.search.costs import LATENCY, shown_cost
 from automoe.search.evaluator import Estimate, Measure
-from automoe.search.record import Record
+from automoe.search.record import Record, quality_of
 from automoe.search.selection import Selection, costs_of
 
 _RUNNER_UPS = 5
+Refit = Callable[[Mapping[str, Estimate], Sequence[Record]], Sequence[Record]]
+"""(measured latencies by digest, records) -> the records with their costs predicted anew."""
 Verdict = Literal["keeps", "doubtful", "breaks"]
 
 
@@ -29,13 +31,18 @@ def select(
     continue_search: Callable[[int], Sequence[Record]] | None = None,
     *,
     known: Mapping[str, Estimate] | None = None,
+    refit: Refit | None = None,
+    quality: str = "loss",
 ) -> Selection:
-    """Chooses the architecture of the lowest loss that keeps the budget; ties by latency, then by digest.
+    """Chooses the architecture of the best quality that keeps the budget; ties by latency, then by digest.
 
-    From the lowest loss upward, the first that keeps the budget is the choice. On the way those whose interval
+    From the best quality down, the first that keeps the budget is the choice. On the way those whose interval
     straddles a limit are measured, at most `config.measure` of them, and so is the choice itself: where the
     measurement breaks the budget, the walk goes on. If nothing is left in the end, those that were passed over are
     measured after all, from the lowest bound upward, until one keeps the budget.
+
+    Where doubtful ones were measured, the predictor learns from it, the search goes on below the budget with what it
+    says now, and the walk begins again, `config.refits` times.
 
     Args:
         records: of the archive.
@@ -45,6 +52,10 @@ def select(
         continue_search: adds so many evaluations just below the budget (`run_focused`) and returns all records, or
             the new ones; None if the search cannot go on.
         known: latencies that were measured before, by digest; they stand for the predictions.
+        refit: fits the predictor to what was measured too and gives the records with their costs predicted anew; what
+            `continue_search` evaluates afterwards is predicted likewise. None leaves the predictions as they are.
+
+        quality: what is best, out of `QUALITIES`: the lowest loss, or the highest BLEU.
 
     Raises:
         ConfigError: nothing keeps the budget; it names what comes nearest.
@@ -54,9 +65,23 @@ def select(
     limits = tuple(limits)
     known = {} if known is None else known
     records, reasons = _with_more_near_the_budget(records, limits, config, continue_search, known)
-    walk = _Walk(records, limits, config, measure, known)
+    walk = _Walk(records, limits, config, measure, known, quality)
     chosen = walk.first_that_keeps() or walk.any_that_keeps()
     reasons += walk.reasons
+    for _ in range(config.refits):
+        if refit is None or not walk.doubts_measured:
+            break
+        known = {**known, **walk.measured}
+        records = list(refit(walk.measured, records))
+        reasons.append(
+            f"Fitted the predictor again, to what was measured too ({len(walk.measured)} of those evaluated)."
+        )
+        if continue_search is not None and config.extra_evaluations:
+            records, more = _searched_on(records, limits, config, continue_search, known)
+            reasons += more
+        walk = _Walk(records, limits, config, measure, known, quality)
+        chosen = walk.first_that_keeps() or walk.any_that_keeps()
+        reasons += walk.reasons
     if chosen is None:
         raise _nothing_keeps(records, limits, walk.measured)
     rest = [record for record in walk.order if record is not chosen and walk.verdict(record) == "keeps"]
@@ -71,7 +96,7 @@ def select(
 
 
 class _Walk:
-    """Goes through the records from the lowest loss upward and measures where that can change the choice."""
+    """Goes through the records from the best quality down and measures where that can change the choice."""
 
     def __init__(
         self,
@@ -80,10 +105,15 @@ class _Walk:
         config: SelectConfig,
         measure: Measure | None,
         known: Mapping[str, Estimate],
+        quality: str,
     ) -> None:
-        self.order = sorted(records, key=lambda record: (record.loss, _mean_latency(record), record.digest))
+        self.order = sorted(
+            records, key=lambda record: (quality_of(record, quality), _mean_latency(record), record.digest)
+        )
         self.measured = {record.digest: known[record.digest] for record in self.order if record.digest in known}
         self.reasons: list[str] = []
+        self.doubts_measured = 0
+        """How many were measured because their interval straddles a limit."""
         self._limits, self._config = limits, config
         self._measure = measure if any(limit.cost == LATENCY for limit in limits) else None
 
@@ -130,10 +160,11 @@ class _Walk:
     def _measure_now(self, record: Record, measure: Measure, verdict: Verdict) -> None:
         estimate = Estimate(*map(float, measure(record.arch)))
         self.measured[record.digest] = estimate
+        self.doubts_measured += verdict == "doubtful"
         why = "its interval straddles the limit" if verdict == "doubtful" else "it is the best that should keep it"
         outcome = "keeps" if self.verdict(record) == "keeps" else "breaks"
         self.reasons.append(
-            f"Measured {record.digest} (loss {record.loss:.4f}), because {why}: "
+            f"Measured {record.digest} ({_shown_quality(record)}), because {why}: "
             f"{shown_cost(LATENCY, estimate.mean)}, at most {shown_cost(LATENCY, estimate.upper)}; "
             f"predicted were {shown_cost(LATENCY, record.costs[LATENCY].mean)}. It {outcome} the budget."
         )
@@ -142,8 +173,8 @@ class _Walk:
         if num:
             why = "nothing is measured here" if self._measure is None else f"select.measure is {self._config.measure}"
             self.reasons.append(
-                f"{_count(num)} of lower loss might keep the budget, but the upper bound of the prediction is above "
-                f"it, and {why}: passed over."
+                f"{_count(num)} of better quality might keep the budget, but the upper bound of the prediction is "
+                f"above it, and {why}: passed over."
             )
 
 
@@ -169,10 +200,23 @@ def _with_more_near_the_budget(
             f"Fewer than {config.near} (select.near) lie there: the search goes on just below the budget with "
             f"{config.extra_evaluations} more evaluations."
         )
-        more = continue_search(config.extra_evaluations)
-        found = list({record.digest: record for record in (*found, *more)}.values())
-        reasons.append(_about_records(found, limits, config, known))
+        found, more = _searched_on(found, limits, config, continue_search, known)
+        reasons += more
     return found, reasons
+
+
+def _searched_on(
+    records: Sequence[Record],
+    limits: Sequence[ResolvedLimit],
+    config: SelectConfig,
+    continue_search: Callable[[int], Sequence[Record]],
+    known: Mapping[str, Estimate],
+) -> tuple[list[Record], list[str]]:
+    """The records and those that the search adds below the budget, and what there is now in words."""
+    more = continue_search(config.extra_evaluations)
+    new = {record.digest: record for record in more} | {record.digest: record for record in records}
+    found = list(new.values())
+    return found, [_about_records(found, limits, config, known)]
 
 
 def _about_records(
@@ -194,7 +238,7 @@ def _about_choice(record: Record, limits: Sequence[ResolvedLimit], measured: Map
         if limit.cost == LATENCY:
             how = " measured" if record.digest in measured else " predicted"
         parts.append(f"{shown_cost(limit.cost, costs[limit.cost].mean)}{how} (limit {limit.max:.4g})")
-    return f"Chosen: {record.digest}, loss {record.loss:.4f}, the lowest that keeps the budget; {', '.join(parts)}."
+    return f"Chosen: {record.digest}, {_shown_quality(record)}, the best that keeps the budget; {', '.join(parts)}."
 
 
 def _nothing_keeps(
@@ -234,6 +278,10 @@ def _bound(limit: ResolvedLimit, record: Record, measured: Mapping[str, Estimate
 def _is_known(limit: ResolvedLimit, record: Record, measured: Mapping[str, Estimate]) -> bool:
     """Whether the cost is no prediction."""
     return limit.cost != LATENCY or record.digest in measured
+
+
+def _shown_quality(record: Record) -> str:
+    return f"loss {record.loss:.4f}" + ("" if record.bleu is None else f", {record.bleu:.2f} BLEU")
 
 
 def _mean_latency(record: Record) -> float:

@@ -8,19 +8,26 @@ from automoe.space.architecture import (
     EncoderLayerArch,
     architecture_table,
 )
-from automoe.space.architecture_file import architecture_yaml, read_architecture, write_architecture
-from automoe.space.genes import DecoderLayerChoices, ExpertChoices, Gene, LayerChoices, SideChoices
-from automoe.space.genome import DecoderLayerSizes, GenomeCodec, LayerSizes
-from automoe.space.hat import parse_arch_info, parse_hat
+from automoe.space.census.census import Census
+from automoe.space.constraints import Constraint
+from automoe.space.expert_layers import ExpertLayers
+from automoe.space.files.architecture_file import architecture_yaml, read_architecture, write_architecture
+from automoe.space.files.hat import parse_arch_info, parse_hat
+from automoe.space.files.placement_file import placement_yaml, read_placement, write_placement
+from automoe.space.files.space_file import SpaceFile, read_space, read_space_file, space_of
+from automoe.space.gene_table import Gene
+from automoe.space.genes import DecoderLayerChoices, ExpertChoices, LayerChoices, Shared, SideChoices
+from automoe.space.genome.codec import GenomeCodec
+from automoe.space.layer_sizes import DecoderLayerSizes, LayerSizes
 from automoe.space.lint import lint
 from automoe.space.placement import Placement
-from automoe.space.placement_file import placement_yaml, read_placement, write_placement
 from automoe.space.search_space import SearchSpace
 from automoe.space.shipped import find_architecture, find_space
-from automoe.space.space_file import SpaceFile, read_space, read_space_file, space_of
 
 __all__ = [
     "Architecture",
+    "Census",
+    "Constraint",
     "DecoderArch",
     "DecoderLayerArch",
     "DecoderLayerChoices",
@@ -28,12 +35,14 @@ __all__ = [
     "EncoderArch",
     "EncoderLayerArch",
     "ExpertChoices",
+    "ExpertLayers",
     "Gene",
     "GenomeCodec",
     "LayerChoices",
     "LayerSizes",
     "Placement",
     "SearchSpace",
+    "Shared",
     "SideChoices",
     "SpaceFile",
     "architecture_table",

@@ -8,7 +8,8 @@ are kept from the widest to the narrowest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from automoe.errors import SpaceError
@@ -105,7 +106,7 @@ class Architecture:
                     allowed=f"1 to {len(self.encoder.layers)}",
                 )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash of the canonical form, 12 hexadecimal digits: equal architectures, equal digests."""
         return digest_of(self.to_dict())
@@ -130,7 +131,7 @@ class Architecture:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: nested dictionaries and lists, read back by `from_dict`."""
         return {
-            side: {"dim": arch.dim, "layers": [asdict(layer) | {"expert_widths": list(layer.expert_widths)}
+            side: {"dim": arch.dim, "layers": [vars(layer) | {"expert_widths": list(layer.expert_widths)}
                                                for layer in arch.layers]}
             for side, arch in (("encoder", self.encoder), ("decoder", self.decoder))
         }  # fmt: skip

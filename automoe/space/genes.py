@@ -1,10 +1,9 @@
-"""The choices that make up a search space: of a layer, of a side, and the table of genes that describes them."""
+"""The choices that make up a search space: of a layer, of a side, and what layers have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import comb
 from typing import Any, Self
 
 import numpy as np
@@ -70,14 +69,6 @@ class ExpertChoices:
         """As few experts as there can be, all as narrow as can be."""
         return self.widths if self.widths is not None else (self.width[0],) * self.count[0]
 
-    def num_widths(self, count: int, ordered: bool) -> int:
-        """How many ways there are to give `count` experts their widths: in order, or as a multiset."""
-        if self.widths is not None:
-            return 1
-        if not self.per_expert:
-            return len(self.width)
-        return len(self.width) ** count if ordered else comb(len(self.width) + count - 1, count)
-
 
 @dataclass(frozen=True, kw_only=True)
 class LayerChoices:
@@ -107,6 +98,21 @@ class LayerChoices:
         """
         return replace(self, experts=self.experts.canonical(), qkv_dim=_unless_implied(self.qkv_dim, dims))
 
+    def choices_of(self, key: str) -> Choices | None:
+        """The choices of one key of a space file; None if it follows another gene.
+
+        Raises:
+            KeyError: layers of this kind have no such key.
+        """
+        own: dict[str, Choices | None] = {
+            "heads": self.heads,
+            "qkv_dim": self.qkv_dim,
+            "experts": self.experts.count,
+            "expert_width": self.experts.width,
+            "top_k": self.top_k,
+        }
+        return own[key]
+
     def holds(self, layer: EncoderLayerArch, dim: int, encoder_depth: int) -> bool:
         """Whether the choices can make this layer of a side of dimension `dim`."""
         return (
@@ -115,13 +121,6 @@ class LayerChoices:
             and layer.expert_widths in self.experts
             and layer.top_k in at_most(self.top_k, layer.num_experts)
         )
-
-    def num_combinations(self, encoder_depth: int, ordered: bool) -> int:
-        """How many layers there are; `ordered` tells experts apart that only changed places."""
-        experts = sum(
-            self.experts.num_widths(count, ordered) * len(at_most(self.top_k, count)) for count in self.experts.count
-        )
-        return experts * len(self.heads) * len(self.qkv_dim or (0,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +146,13 @@ class DecoderLayerChoices(LayerChoices):
             cross_qkv_dim=_unless_implied(self.cross_qkv_dim, self.qkv_dim or dims),
         )
 
+    def choices_of(self, key: str) -> Choices | None:
+        """As in `LayerChoices`."""
+        if key not in ("cross_heads", "cross_qkv_dim", "cross_layers"):
+            return super().choices_of(key)
+        chosen: Choices | None = getattr(self, key)
+        return chosen
+
     def holds(self, layer: EncoderLayerArch, dim: int, encoder_depth: int) -> bool:
         """As in `LayerChoices`; the encoder's depth limits `cross_layers`."""
         return (
@@ -157,12 +163,34 @@ class DecoderLayerChoices(LayerChoices):
             and layer.cross_layers in at_most(self.cross_layers, encoder_depth)
         )
 
-    def num_combinations(self, encoder_depth: int, ordered: bool) -> int:
-        """As in `LayerChoices`; the encoder's depth limits `cross_layers`."""
-        cross = len(self.cross_heads or (0,)) * len(self.cross_qkv_dim or (0,))
-        return (
-            super().num_combinations(encoder_depth, ordered) * cross * len(at_most(self.cross_layers, encoder_depth))
-        )
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Shared:
+    """A gene that is chosen once for several layers of a side."""
+
+    key: str
+    """As in a space file: `heads`, `qkv_dim`, `experts`, `expert_width` (where a layer's experts share one), `top_k`,
+    `cross_heads`, `cross_qkv_dim` or `cross_layers`."""
+    layers: Choices
+    """Places of the layers, from 0; those beyond the depth of a model do not count."""
+
+    def __post_init__(self) -> None:
+        _ascend(self, "layers")
+
+    def holds(self, layers: Sequence[EncoderLayerArch], choices: LayerChoices) -> bool:
+        """Whether the layers of a side agree; numbers that a limit cuts do if they can be cut from one.
+
+        Args:
+            layers: all layers of the side.
+            choices: those of a layer of the group.
+        """
+        group = [layers[index] for index in self.layers if index < len(layers)]
+        if self.key == "top_k":
+            return any(all(layer.top_k == min(k, layer.num_experts) for layer in group) for k in choices.top_k)
+        if self.key == "expert_width":
+            return len({width for layer in group for width in layer.expert_widths}) <= 1
+        name = "num_experts" if self.key == "experts" else self.key
+        return len({getattr(layer, name) for layer in group}) <= 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,13 +201,16 @@ class SideChoices:
     depth: Choices
     layers: tuple[LayerChoices, ...]
     """One entry for each layer of the deepest model; shallower models use the first ones."""
+    shared: tuple[Shared, ...] = ()
+    """What layers have in common; a gene that is in none of them is free in every layer."""
 
     def __post_init__(self) -> None:
         _ascend(self, "dim", "depth")
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, read back by `from_dict`."""
-        return asdict(self, dict_factory=_json_object)
+        """The JSON form, read back by `from_dict`; nothing is said of `shared` where nothing is."""
+        form = asdict(self, dict_factory=_json_object)
+        return form if self.shared else {key: form[key] for key in form if key != "shared"}
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any], kind: type[LayerChoices]) -> SideChoices:
@@ -190,11 +221,24 @@ class SideChoices:
             kind: `LayerChoices` for an encoder, `DecoderLayerChoices` for a decoder.
         """
         layers = tuple(kind.from_dict(layer) for layer in form["layers"])
-        return cls(dim=tuple(form["dim"]), depth=tuple(form["depth"]), layers=layers)
+        shared = tuple(Shared(**_with_tuples(group)) for group in form.get("shared", ()))
+        return cls(dim=tuple(form["dim"]), depth=tuple(form["depth"]), layers=layers, shared=shared)
 
     def canonical(self) -> SideChoices:
-        """The same choices in the one spelling that the digest of a space is made of."""
-        return replace(self, layers=tuple(layer.canonical(self.dim) for layer in self.layers[: self.depth[-1]]))
+        """The same choices in the one spelling that the digest of a space is made of.
+
+        What a group shares counts only where it has two layers or more, and where there is something to choose.
+        """
+        layers = self.layers[: self.depth[-1]]
+        groups = [replace(group, layers=tuple(i for i in group.layers if i < len(layers))) for group in self.shared]
+        shared = [
+            group
+            for group in groups
+            if len(group.layers) > 1 and len(layers[group.layers[0]].choices_of(group.key) or ()) > 1
+        ]
+        return replace(
+            self, layers=tuple(layer.canonical(self.dim) for layer in layers), shared=tuple(sorted(set(shared)))
+        )
 
     def holds(self, side: EncoderArch | DecoderArch, encoder_depth: int) -> bool:
         """Whether the choices can make this side."""
@@ -205,31 +249,8 @@ class SideChoices:
                 choices.holds(layer, side.dim, encoder_depth)
                 for choices, layer in zip(self.layers, side.layers, strict=False)
             )
+            and all(group.holds(side.layers, self.layers[group.layers[0]]) for group in self.shared)
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gene:
-    """One row of the table that describes a space."""
-
-    name: str
-    """The dotted key of the space file."""
-    choices: Choices
-    slots: int
-    """How often it is chosen in the deepest model with the most experts."""
-    follows: str | None = None
-    """The gene whose value it takes; it has no choices of its own then."""
-
-
-def genes_of(side: str, choices: SideChoices) -> Iterator[Gene]:
-    """The genes of one side; layers with equal choices share their rows."""
-    yield Gene(name=f"{side}.dim", choices=choices.dim, slots=1)
-    yield Gene(name=f"{side}.layers", choices=choices.depth, slots=1)
-    for layer in dict.fromkeys(choices.layers):
-        indices = [index for index, other in enumerate(choices.layers) if other == layer]
-        alike = len(indices) == len(choices.layers) and len(indices) > 1
-        label = f"{side}.layer" if alike else f"{side}.layers[{','.join(map(str, indices))}]"
-        yield from _layer_genes(label, side, layer, len(indices))
 
 
 def pick(choices: Choices, rng: np.random.Generator) -> int:
@@ -260,26 +281,3 @@ def _with_tuples(form: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unless_implied(choices: Choices | None, followed: Choices) -> Choices | None:
     return None if len(followed) == 1 and choices == followed else choices
-
-
-def _layer_genes(label: str, side: str, layer: LayerChoices, copies: int) -> Iterator[Gene]:
-    experts = layer.experts
-    yield Gene(name=f"{label}.heads", choices=layer.heads, slots=copies)
-    yield _gene(f"{label}.qkv_dim", layer.qkv_dim, copies, f"{side}.dim")
-    if isinstance(layer, DecoderLayerChoices):
-        yield _gene(f"{label}.cross_heads", layer.cross_heads, copies, "heads")
-        yield _gene(f"{label}.cross_qkv_dim", layer.cross_qkv_dim, copies, "qkv_dim")
-        yield Gene(name=f"{label}.cross_layers", choices=layer.cross_layers, slots=copies)
-    yield Gene(name=f"{label}.experts", choices=experts.count, slots=copies)
-    if experts.widths is not None:
-        yield Gene(name=f"{label}.expert_widths", choices=experts.widths, slots=copies)
-    else:
-        slots = copies * experts.count[-1] if experts.per_expert else copies
-        yield Gene(name=f"{label}.expert_width", choices=experts.width, slots=slots)
-    yield Gene(name=f"{label}.top_k", choices=layer.top_k, slots=copies)
-
-
-def _gene(name: str, choices: Choices | None, slots: int, follows: str) -> Gene:
-    if choices is None:
-        return Gene(name=name, choices=(), slots=slots, follows=follows)
-    return Gene(name=name, choices=choices, slots=slots)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from math import prod
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,36 +18,53 @@ from automoe.space.architecture import (
     EncoderArch,
     EncoderLayerArch,
 )
+from automoe.space.clashes import find_clashes
+from automoe.space.constraints import Constraint
+from automoe.space.expert_layers import ExpertLayers
+from automoe.space.feasible import first_broken
+from automoe.space.gene_table import Gene, genes_of, pattern_genes
 from automoe.space.genes import (
     Choices,
     DecoderLayerChoices,
     ExpertChoices,
-    Gene,
     LayerChoices,
     SideChoices,
     at_most,
-    genes_of,
     pick,
 )
+from automoe.space.roles import FREE_PATTERN, roles_of, under
+
+if TYPE_CHECKING:
+    from automoe.space.census.census import Census
+    from automoe.space.genome.codec import GenomeCodec
 
 Chooser = Callable[[Choices], int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Choices for the encoder and the decoder; every combination of them is an architecture.
+    """Choices for the encoder and the decoder; the combinations of them that meet the conditions are architectures.
 
     Raises:
-        SpaceError: some combination of the choices is no architecture.
+        SpaceError: some combination of the choices is no architecture, or a condition makes no sense for them. That
+            the conditions contradict each other so that nothing is left is seen only when something is drawn.
     """
 
     name: str
     """A label for people; two spaces that differ in nothing else have the same digest."""
     encoder: SideChoices
     decoder: SideChoices
+    expert_layers: tuple[ExpertLayers, ...] = ()
+    """Patterns of expert layers, one of which every architecture has; none given is the same as `free` alone.
+    They are kept in the order of their spelling, `free` first."""
+    constraints: tuple[Constraint, ...] = ()
+    """Conditions that every architecture meets."""
 
     def __post_init__(self) -> None:
-        for clash in find_clashes(self.encoder, self.decoder):
+        # `free` first: an architecture that it makes is then free to change in steps of a single gene.
+        patterns = sorted(set(self.expert_layers), key=lambda pattern: (not pattern.is_free, str(pattern)))
+        object.__setattr__(self, "expert_layers", tuple(patterns))
+        for clash in find_clashes(self.encoder, self.decoder, self.expert_layers):
             place = clash.side if clash.layer is None else f"{clash.side}.layers[{clash.layer}]"
             raise SpaceError(clash.problem, key=f"{place}.{clash.gene}", value=clash.value, allowed=clash.allowed)
 
@@ -55,45 +72,110 @@ class SearchSpace:
     def digest(self) -> str:
         """Hash of the set of architectures, 12 hexadecimal digits.
 
-        Two spaces have equal digests exactly if they hold the same architectures: neither the name matters, nor
-        how the choices are written (their order, a default spelt out, `expert_widths: [8, 8]` for two experts of
-        width 8). What samples with which probability is no part of it.
+        Spaces with equal digests hold the same architectures: neither the name matters, nor how the choices are
+        written (their order, a default spelt out, `expert_widths: [8, 8]` for two experts of width 8, a group of one
+        layer). Without patterns, groups and constraints the converse holds too; with them two spaces can hold the
+        same architectures by different conditions. What samples with which probability is no part of it.
         """
-        sides = {"encoder": self.encoder, "decoder": self.decoder}
-        return digest_of({name: side.canonical().to_dict() for name, side in sides.items()})
+        form: dict[str, Any] = {name: side.canonical().to_dict() for name, side in self.sides.items()}
+        if self.patterns:
+            form["expert_layers"] = [str(pattern) for pattern in self.patterns]
+        if self.constraints:
+            form["constraints"] = sorted({constraint.text for constraint in self.constraints})
+        return digest_of(form)
+
+    @property
+    def sides(self) -> dict[str, SideChoices]:
+        """The choices by the name of the side."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    @property
+    def patterns(self) -> tuple[ExpertLayers, ...]:
+        """The patterns to choose from; none where every layer chooses for itself."""
+        return () if all(pattern.is_free for pattern in self.expert_layers) else self.expert_layers
 
     @property
     def num_raw(self) -> int:
         """Number of gene combinations: genes of absent layers and experts do not count, experts have an order."""
-        return self._count(ordered=True)
+        return self._census.num_raw
 
     @property
     def num_architectures(self) -> int:
         """Number of different architectures: experts of a layer have no order."""
-        return self._count(ordered=False)
+        return self._census.num_architectures
 
     def __contains__(self, arch: object) -> bool:
-        """Whether `arch` is one of the architectures that the choices make."""
-        if not isinstance(arch, Architecture):
+        """Whether `arch` is one of the architectures that the choices make and the conditions allow."""
+        if not isinstance(arch, Architecture) or self.pattern_of(arch) is None:
             return False
-        encoder_depth = len(arch.encoder.layers)
-        return self.encoder.holds(arch.encoder, encoder_depth) and self.decoder.holds(arch.decoder, encoder_depth)
+        return not self.constraints or first_broken(self.constraints, arch) is None
+
+    def pattern_of(self, arch: Architecture) -> int | None:
+        """Which of `patterns`, from 0, is the first whose architectures hold `arch`, constraints aside.
+
+        Returns:
+            None if there is none; 0 in a space without patterns.
+        """
+        encoder_depth, decoder_depth = len(arch.encoder.layers), len(arch.decoder.layers)
+        for place, pattern in enumerate(self.patterns or (FREE_PATTERN,)):
+            encoder = self.under(pattern, "encoder", encoder_depth)
+            if encoder.holds(arch.encoder, encoder_depth):
+                decoder = self.under(pattern, "decoder", decoder_depth)
+                if decoder.holds(arch.decoder, encoder_depth):
+                    return place
+        return None
+
+    def under(self, pattern: ExpertLayers, side: str, depth: int) -> SideChoices:
+        """What a pattern leaves of the choices of a side of `depth` layers; everything if that is no choice."""
+        choices = self.sides[side]
+        if pattern.is_free or depth not in choices.depth:
+            return choices
+        place = (pattern, side, depth)
+        if place not in self._narrowed:
+            self._narrowed[place] = under(pattern, side, choices, depth)
+        return self._narrowed[place]
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Draws every gene uniformly (so not uniformly over architectures: depths are drawn alike)."""
-        return self._build(lambda choices: pick(choices, rng), lambda experts: experts.sample(rng))
+        """Draws every gene uniformly (so not uniformly over architectures: depths are drawn alike).
+
+        Raises:
+            SpaceError: no architecture meets the constraints, or so few that many draws found none.
+        """
+        if self._is_product:
+            return self._build(self.sides, lambda choices: pick(choices, rng), lambda experts: experts.sample(rng))
+        return self._codec.decode(self._codec.sample(1, rng)[0])
 
     def largest(self) -> Architecture:
-        """The architecture that every one of the space `fits`."""
-        return self._build(lambda choices: choices[-1], ExpertChoices.largest)
+        """The largest architecture.
+
+        Without patterns, groups and constraints every one of the space `fits` it. With them there may be none such;
+        then it is one that a larger value of a single gene would put out of the space, the same one each time.
+
+        Raises:
+            SpaceError: as `sample`.
+        """
+        return self._largest
 
     def smallest(self) -> Architecture:
-        """The architecture that `fits` every one of the space."""
-        return self._build(lambda choices: choices[0], ExpertChoices.smallest)
+        """The smallest architecture: as `largest`, the other way round.
+
+        Raises:
+            SpaceError: as `sample`.
+        """
+        return self._smallest
+
+    def envelope(self) -> Architecture:
+        """The architecture that every one of the space `fits`, in the space or not: the sizes of a supernet."""
+        return self._build(self._reachable, lambda choices: choices[-1], ExpertChoices.largest)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, with the name; read back by `from_dict`."""
-        return {"name": self.name, "encoder": self.encoder.to_dict(), "decoder": self.decoder.to_dict()}
+        form: dict[str, Any] = {"name": self.name} | {name: side.to_dict() for name, side in self.sides.items()}
+        if self.expert_layers:
+            form["expert_layers"] = [str(pattern) for pattern in self.expert_layers]
+        if self.constraints:
+            form["constraints"] = [constraint.text for constraint in self.constraints]
+        return form
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> SearchSpace:
@@ -102,90 +184,87 @@ class SearchSpace:
             name=form["name"],
             encoder=SideChoices.from_dict(form["encoder"], LayerChoices),
             decoder=SideChoices.from_dict(form["decoder"], DecoderLayerChoices),
+            expert_layers=tuple(map(ExpertLayers.parse, form.get("expert_layers", ()))),
+            constraints=tuple(map(Constraint.parse, form.get("constraints", ()))),
         )
 
     def genes(self) -> tuple[Gene, ...]:
         """The genes, for a table that describes the space."""
-        return (*genes_of("encoder", self.encoder), *genes_of("decoder", self.decoder))
+        sides = (gene for name, side in self.sides.items() for gene in genes_of(name, side))
+        return (*pattern_genes(self.patterns), *sides)
 
-    def _count(self, ordered: bool) -> int:
-        total = 0
-        for encoder_depth in self.encoder.depth:
-            encoders = prod(layer.num_combinations(encoder_depth, ordered)
-                            for layer in self.encoder.layers[:encoder_depth])  # fmt: skip
-            decoders = sum(
-                prod(layer.num_combinations(encoder_depth, ordered) for layer in self.decoder.layers[:depth])
-                for depth in self.decoder.depth
-            )
-            total += encoders * decoders
-        return total * len(self.encoder.dim) * len(self.decoder.dim)
+    @property
+    def _is_product(self) -> bool:
+        """Whether every combination of the choices is in the space."""
+        return not (self.patterns or self.constraints or self.encoder.shared or self.decoder.shared)
 
-    def _build(self, choose: Chooser, choose_widths: Callable[[ExpertChoices], Choices]) -> Architecture:
-        dim, depth = choose(self.encoder.dim), choose(self.encoder.depth)
+    @cached_property
+    def _narrowed(self) -> dict[tuple[ExpertLayers, str, int], SideChoices]:
+        return {}
+
+    @cached_property
+    def _census(self) -> Census:
+        from automoe.space.census.census import Census  # which imports this module
+
+        return Census(self)
+
+    @cached_property
+    def _codec(self) -> GenomeCodec:
+        from automoe.space.genome.codec import GenomeCodec  # which imports this module
+
+        return GenomeCodec(self)
+
+    @cached_property
+    def _largest(self) -> Architecture:
+        envelope = self.envelope()
+        return envelope if envelope in self else self._extreme(largest=True)
+
+    @cached_property
+    def _smallest(self) -> Architecture:
+        least = self._build(self._reachable, lambda choices: choices[0], ExpertChoices.smallest)
+        return least if least in self else self._extreme(largest=False)
+
+    def _extreme(self, largest: bool) -> Architecture:
+        from automoe.space.extremes import extreme_genome  # which imports this module
+
+        return self._codec.decode(extreme_genome(self._codec, largest=largest))
+
+    @cached_property
+    def _reachable(self) -> dict[str, SideChoices]:
+        """The choices by side; of the numbers of experts those that some pattern makes."""
+        if not self.patterns:
+            return self.sides
+        return {
+            name: replace(side, layers=tuple(_reachable_layer(layer, self.patterns, name, index, side.depth)
+                                             for index, layer in enumerate(side.layers[: side.depth[-1]])))
+            for name, side in self.sides.items()
+        }  # fmt: skip
+
+    def _build(
+        self, sides: Mapping[str, SideChoices], choose: Chooser, choose_widths: Callable[[ExpertChoices], Choices]
+    ) -> Architecture:
+        dim, depth = choose(sides["encoder"].dim), choose(sides["encoder"].depth)
         encoder = EncoderArch(
             dim=dim,
             layers=tuple(
                 EncoderLayerArch(**_layer_sizes(layer, dim, choose, choose_widths))
-                for layer in self.encoder.layers[:depth]
+                for layer in sides["encoder"].layers[:depth]
             ),
         )
-        decoder_dim, decoder_depth = choose(self.decoder.dim), choose(self.decoder.depth)
+        decoder_dim, decoder_depth = choose(sides["decoder"].dim), choose(sides["decoder"].depth)
         layers = []
-        for layer in self.decoder.layers[:decoder_depth]:
+        for layer in sides["decoder"].layers[:decoder_depth]:
             sizes = _layer_sizes(layer, decoder_dim, choose, choose_widths)
             layers.append(DecoderLayerArch(**sizes, **_cross_sizes(layer, sizes, depth, choose)))
         return Architecture(encoder=encoder, decoder=DecoderArch(dim=decoder_dim, layers=tuple(layers)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clash:
-    """Choices that do not go together: `gene` of a layer (or of the side) can take a `value` that is impossible."""
-
-    side: str
-    layer: int | None
-    gene: str
-    value: int
-    problem: str
-    allowed: str | None = None
-
-
-def find_clashes(encoder: SideChoices, decoder: SideChoices) -> Iterator[Clash]:
-    """Everything that would make some combination of the choices no architecture."""
-    for side, choices in (("encoder", encoder), ("decoder", decoder)):
-        for dim in choices.dim:
-            if dim % 2:
-                problem = "sinusoidal positions need an even dimension"
-                yield Clash(side=side, layer=None, gene="dim", value=dim, problem=problem)
-        for index, layer in enumerate(choices.layers):
-            for gene, value, problem, allowed in _layer_clashes(layer, choices.dim, encoder.depth[-1]):
-                yield Clash(side=side, layer=index, gene=gene, value=value, problem=problem, allowed=allowed)
-
-
-def _layer_clashes(
-    layer: LayerChoices, dims: Choices, max_encoder_depth: int
-) -> Iterator[tuple[str, int, str, str | None]]:
-    qkv_dims = layer.qkv_dim or tuple(dim for dim in dims if dim % 2 == 0)  # odd ones are a clash already
-    yield from _indivisible("heads", layer.heads, "qkv_dim", qkv_dims)
-    if layer.top_k[-1] > layer.experts.count[-1]:
-        most = layer.experts.count[-1]
-        yield "top_k", layer.top_k[-1], f"the layer has at most {most} expert(s)", f"1 to {most}"
-    if isinstance(layer, DecoderLayerChoices):
-        if layer.cross_heads or layer.cross_qkv_dim:
-            heads, widths = layer.cross_heads or layer.heads, layer.cross_qkv_dim or qkv_dims
-            name = "cross_heads" if layer.cross_heads else "cross_qkv_dim"
-            yield from _indivisible(name, heads, "cross_qkv_dim", widths)
-        if layer.cross_layers[-1] > max_encoder_depth:
-            problem = f"the encoder has at most {max_encoder_depth} layer(s)"
-            yield "cross_layers", layer.cross_layers[-1], problem, f"1 to {max_encoder_depth}"
-
-
-def _indivisible(
-    gene: str, heads: Choices, dim_name: str, dims: Choices
-) -> Iterator[tuple[str, int, str, str | None]]:
-    for count in heads:
-        odd = [dim for dim in dims if dim % count]
-        if odd:
-            yield gene, count, f"{dim_name} {odd[0]} cannot be divided into {count} equal heads", None
+def _reachable_layer(
+    layer: LayerChoices, patterns: tuple[ExpertLayers, ...], side: str, index: int, depths: Choices
+) -> LayerChoices:
+    roles = roles_of(patterns, side, index, depths)
+    counts = {count for role in roles for count in role.left_of(layer.experts.count)}
+    return replace(layer, experts=replace(layer.experts, count=tuple(counts)))
 
 
 def _layer_sizes(

@@ -6,16 +6,21 @@ from pathlib import Path
 
 from automoe.errors import SpaceError, did_you_mean
 from automoe.resources import resource_folder
-from automoe.space.yaml_file import YAML_SUFFIXES
+from automoe.space.files.yaml_file import YAML_SUFFIXES
 
 
-def find_space(name_or_path: str | Path) -> Path:
+def find_space(name_or_path: str | Path, beside: Path | None = None) -> Path:
     """The file of a search space: a path (with a folder or a suffix) as it is, a bare name among the shipped.
 
+    Args:
+        name_or_path: the name or the path.
+        beside: a file from whose folder a relative path starts; None: the working directory.
+
     Raises:
-        SpaceError: no such file, or no such name; it lists the names that there are.
+        SpaceError: no such name, and it lists those that there are; or a shipped name with a suffix, where no such
+            file is.
     """
-    return _find(name_or_path, "space", resource_folder("search_spaces"))
+    return _find(name_or_path, "space", resource_folder("search_spaces"), beside)
 
 
 def find_architecture(name_or_path: str | Path) -> Path:
@@ -27,11 +32,12 @@ def find_architecture(name_or_path: str | Path) -> Path:
     return _find(name_or_path, "architecture", resource_folder("search_spaces") / "architectures")
 
 
-def _find(name_or_path: str | Path, kind: str, folder: Path) -> Path:
+def _find(name_or_path: str | Path, kind: str, folder: Path, beside: Path | None = None) -> Path:
     path = Path(name_or_path)
     names = sorted(file.stem for file in folder.glob("*.yaml"))
     if path.suffix in (*YAML_SUFFIXES, ".json") or len(path.parts) > 1:
-        if not path.exists() and path.stem in names:
+        path = path if beside is None else beside.parent / path
+        if path.stem in names and not path.exists():
             hint = f"To use the one that comes with AutoMoE write {path.stem!r}"
             raise SpaceError("there is no such file", file=path, hint=hint)
         return path

@@ -44,9 +44,10 @@ def visits(space: SearchSpace, config: SupernetConfig, seed: int, update: int) -
     whole = Visit(largest, supernet_placement(largest))
     if smallest == largest:
         return (whole,)
+    envelope = space.envelope()
     rng = np.random.default_rng([seed, _VISITS, update])
     archs = (smallest, *(space.sample(rng) for _ in range(config.random)))
-    return (whole, *(Visit(arch, Placement.sample(arch, largest, rng)) for arch in archs))
+    return (whole, *(Visit(arch, Placement.sample(arch, envelope, rng)) for arch in archs))
 
 
 def panel(space: SearchSpace, config: SupernetConfig, seed: int) -> dict[str, Visit]:

@@ -16,13 +16,13 @@ _SPACE = "space:"
 
 
 def architecture_of_argument(argument: str) -> Architecture:
-    """What `--architecture` means: JSON, a file, or the largest of the space behind `space:`.
+    """What `--architecture` means: JSON, a file, or the envelope of the space behind `space:`.
 
     Raises:
         SpaceError: there is none, or its file has a mistake.
     """
     if argument.startswith(_SPACE):
-        return space_of_argument(argument.removeprefix(_SPACE)).largest()
+        return space_of_argument(argument.removeprefix(_SPACE)).envelope()
     if argument.lstrip().startswith("{"):
         return Architecture.from_dict(json.loads(argument))
     return read_architecture(Path(argument))

@@ -60,11 +60,11 @@ class TrainingJob:
     def __post_init__(self) -> None:
         if isinstance(self.objective, SandwichObjective):
             space = self.objective.space
-            if not space.largest().fits(self.architecture):
+            if not space.envelope().fits(self.architecture):
                 raise SpaceError(
-                    f"the supernet does not hold the largest architecture of the space {space.name!r}",
+                    f"the supernet does not hold every architecture of the space {space.name!r}",
                     key="architecture",
-                    hint="Train a supernet whose architecture is `space.largest()`",
+                    hint="Train a supernet whose architecture is `space.envelope()`",
                 )
 
     def write(self, folder: Path) -> None:

@@ -9,7 +9,7 @@ from automoe.cost import costs
 from automoe.errors import SpaceError
 from automoe.space import Architecture, find_architecture, parse_arch_info, read_architecture
 from tests.cost.test_analytic import PUBLISHED
-from tests.space.test_hat import HAT
+from tests.space.files.test_hat import HAT
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from automoe.cost import costs, population_costs
 from automoe.errors import ConfigError, SpaceError
 from automoe.resources import resource_folder
 from automoe.space import GenomeCodec, find_space, read_space
+from tests.space.genome.test_codec import any_genomes, uneven_spaces
 from tests.space.strategies import few
-from tests.space.test_genome import any_genomes, uneven_spaces
 
 rngs = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 tokens = st.integers(1, 60)

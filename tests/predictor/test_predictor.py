@@ -13,7 +13,7 @@ from automoe.predictor.depth_lookup import DepthLookup
 from automoe.predictor.ridge import Ridge
 from tests.predictor.samples import HEADS, architectures, latency_ms, measured
 
-KINDS = ["ridge", "depth_lookup"]
+KINDS = ["ridge", "depth_lookup", "sizes"]
 
 
 def fitted(kind, count=40, noise=0.02):

@@ -56,7 +56,7 @@ def test_without_three_rows_of_a_depth_nothing_is_said_about_order_within_depths
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from(["ridge", "depth_lookup"]), st.data())
+@given(st.sampled_from(["ridge", "depth_lookup", "sizes"]), st.data())
 def test_few_rows_are_cross_validated_even_if_a_part_of_them_has_equal_values(kind, data):
     count = data.draw(st.integers(MIN_ROWS, 12))
     values = data.draw(st.lists(st.sampled_from([1.0, 2.0, 5.0]), min_size=count, max_size=count))

@@ -14,8 +14,10 @@ from automoe.report import (
     FrontPoint,
     ModelRow,
     PredictorFit,
+    QualityFit,
     ReportData,
     Sample,
+    SearchTrace,
 )
 from tests.architectures import architecture, decoder_layer, encoder_layer
 
@@ -98,6 +100,11 @@ def predictor(number=60):
     )
 
 
+def trace(number=50):
+    volumes = [0.06 * (1 - math.exp(-step // 4 / 4)) for step in range(number)]
+    return SearchTrace(objectives=["loss", "latency_ms", "flops_g"], hypervolume=volumes)
+
+
 def curves():
     steps = range(50, 2001, 50)
 
@@ -173,6 +180,8 @@ REPORT = ReportData(
     ],
     chosen=chosen(),
     predictor=predictor(),
+    search=trace(),
+    quality=QualityFit(name="sizes", quality="loss", rows=50, spearman=0.914, spearman_within_depth=0.866),
     curves=curves(),
     models=models(),
     samples=SAMPLES,

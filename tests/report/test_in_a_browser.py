@@ -8,7 +8,7 @@ from automoe.report import render
 from tests.report.chromium import visit
 from tests.report.reports import REPORT, changed
 
-IDS = ("front", "architecture", "predictor", "curves", "models", "samples", "signature")
+IDS = ("front", "architecture", "predictor", "search", "curves", "models", "samples", "signature")
 MEASURE = """<script>
 const inside = [...document.querySelectorAll("figure svg, table")].filter((e) => e.checkVisibility());
 const figures = inside.filter((e) => e.matches("svg"));
@@ -47,7 +47,7 @@ def test_the_browser_finds_every_figure_and_table(opened):
     _, seen = opened
     for name in IDS:
         assert len(re.findall(rf'<(?:figure|table) id="{name}"', seen.dom)) == 1
-    assert seen.dom.count("<svg") == 8  # four figures, for a desk and for a telephone
+    assert seen.dom.count("<svg") == 10  # five figures, for a desk and for a telephone
 
 
 def test_the_console_stays_empty(opened):
@@ -84,7 +84,7 @@ def test_the_page_never_scrolls_sideways(measurement):
 
 def test_all_figures_are_legible_on_a_telephone(measurement):
     _, _, found = measurement
-    assert int(found["figures"]) == 4 and float(found["text"]) >= 8
+    assert int(found["figures"]) == 5 and float(found["text"]) >= 8
 
 
 def luminance(colour):

@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 import pytest
 
 from automoe.errors import DependencyError
-from automoe.report import Curve, FrontPoint, ModelRow, PredictorFit, Sample, render
+from automoe.report import Curve, FrontPoint, ModelRow, PredictorFit, Sample, SearchTrace, render
 from tests.report.reports import DENSE, REPORT, changed, chosen, points
 
-IDS = ("front", "architecture", "predictor", "curves", "models", "samples", "signature")
+IDS = ("front", "architecture", "predictor", "search", "curves", "models", "samples", "signature")
 VOID = {"meta", "link"}
 
 
@@ -63,7 +63,7 @@ def test_all_elements_are_closed_in_order(page):
 
 def test_each_drawing_says_in_words_what_it_shows(page):
     labels = re.findall(r'role="img" aria-label="([^"]+)"', page)
-    assert len(labels) == 4 and all(len(label) > 80 for label in labels)
+    assert len(labels) == 5 and all(len(label) > 80 for label in labels)
     assert "encoder 0: 4 heads, experts of width 512 (63 % of the tokens), 256 (26 %" in labels[1]
 
 
@@ -109,6 +109,8 @@ def test_text_of_a_user_stays_text_wherever_it_stands():
         chosen=replace(REPORT.chosen, selection_reasons=[EVIL], digest=EVIL),
         predictor=replace(REPORT.predictor, name=EVIL, metrics={EVIL: {EVIL: 1.0}}),
         curves=[replace(curve, name=EVIL) for curve in REPORT.curves],
+        search=replace(REPORT.search, objectives=[EVIL]),
+        quality=replace(REPORT.quality, name=EVIL),
         models=[ModelRow(name=EVIL, note=EVIL)],
         samples=[Sample(source=EVIL, reference=EVIL, translations={EVIL: EVIL})],
         notes=[EVIL],
@@ -138,7 +140,8 @@ def test_a_search_that_left_nothing_to_draw_still_gives_a_page_that_says_so():
     page = render(
         changed(
             points=[], budgets=[], curves=[], models=[], samples=[], notes=[], signature={},
-            chosen=chosen(DENSE, {}), predictor=PredictorFit(name="none", metrics={}),
+            chosen=chosen(DENSE, {}), predictor=PredictorFit(name="none", metrics={}), quality=None,
+            search=SearchTrace(objectives=["loss"], hypervolume=[]),
         )
     )  # fmt: skip
     for name in IDS:
@@ -163,6 +166,21 @@ def test_a_training_that_diverged_has_a_gap_in_its_curve_and_the_last_number_in_
     assert "2.500 (largest) nats per token" in page and "nan" not in page.lower()
 
 
+def test_the_fit_of_the_quality_predictor_is_said_where_there_is_one(page):
+    assert page.count('id="quality"') == 1
+    assert 'id="quality"' not in render(changed(quality=None))
+
+
+def test_the_table_of_the_front_shows_bleu_where_the_search_translated(page):
+    def header(page):
+        return re.search(r"The front as a table.*?</thead>", page, flags=re.S)[0]
+
+    scored = [replace(point, bleu=20 + point.loss) for point in REPORT.points]
+    assert "BLEU" in header(render(changed(points=scored))) and "BLEU" not in header(page)
+    on_front = [point for point in scored if point.on_front]
+    assert all(f'<td class="number">{point.bleu:.1f}</td>' in render(changed(points=scored)) for point in on_front)
+
+
 def test_one_point_and_equal_values_can_be_drawn():
     (point,) = points(1, budget=100)
     assert "of 1 architecture that" in render(changed(points=[point]))
@@ -170,7 +188,9 @@ def test_one_point_and_equal_values_can_be_drawn():
     fit = PredictorFit(
         name="x", measured_ms=[9], predicted_ms=[9], lower_ms=[9], upper_ms=[9], metrics={"x": {"tau": float("nan")}}
     )
-    assert "1 of 1 intervals (100 %)" in render(changed(points=[same, same], predictor=fit))
+    nothing = SearchTrace(objectives=["loss", "latency_ms"], hypervolume=[0.0])
+    page = render(changed(points=[same, same], predictor=fit, search=nothing))
+    assert "1 of 1 intervals (100 %)" in page and "spans no volume of loss and latency" in page
 
 
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from automoe.report import BudgetLine, readings
+from automoe.report import BudgetLine, QualityFit, SearchTrace, readings
 from automoe.report.front_figure import drawn_costs, staircase
 from tests.architectures import architecture, decoder_layer, encoder_layer
 from tests.report.reports import DENSE, REPORT, changed, chosen, points
@@ -128,6 +128,33 @@ def test_a_measured_value_outside_its_interval_is_said_to_be_outside():
 def test_intervals_that_hold_are_counted():
     fit = replace(REPORT.predictor, lower_ms=[0.0] * 60, upper_ms=[99.0] * 59 + [0.1])
     assert "59 of 60 intervals" in readings.predictor_reading(fit)
+
+
+def test_the_search_says_what_its_halves_brought():
+    trace = SearchTrace(objectives=["bleu", "latency_ms", "params_m"], hypervolume=[0, 1, 2, 3, 3, 3, 3.5, 4])
+    reading = readings.search_reading(trace)
+    assert "the volume of BLEU, latency and parameters" in reading
+    assert reading.endswith("The first half of the 8 evaluations brought 75 %; the last quarter added 25 %.")
+
+
+@pytest.mark.parametrize(
+    ("volumes", "sentence"),
+    [
+        ([], "The search evaluated no architecture."),
+        ([0.0], "What the search evaluated (1 architecture) spans no volume of loss."),
+    ],
+)
+def test_a_search_without_a_volume_claims_none(volumes, sentence):
+    assert sentence in readings.search_reading(SearchTrace(objectives=["loss"], hypervolume=volumes))
+
+
+def test_the_quality_predictor_s_order_is_said_and_within_depths_only_where_it_is_known():
+    fit = QualityFit(name="sizes", quality="bleu", rows=120, spearman=0.914, spearman_within_depth=0.866)
+    reading = readings.quality_reading(fit)
+    assert "The regressor sizes guesses the BLEU of proposals" in reading
+    assert "120 architectures" in reading and "of 0.91 with the truth, and of 0.87 among those" in reading
+    assert readings.quality_reading(replace(fit, spearman_within_depth=None)).endswith("of 0.91 with the truth.")
+    assert readings.quality_reading(None) == ""
 
 
 def test_the_step_line_only_falls_and_no_front_point_lies_below_it():

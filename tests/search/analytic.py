@@ -9,7 +9,24 @@ import numpy as np
 from hypothesis import strategies as st
 
 from automoe.cost import costs
-from automoe.search import COSTS, LATENCY, Archive, ArchiveHeader, Estimate, Record, ResolvedLimit, in_budget_units
+from automoe.predictor.sizes import Sizes
+from automoe.search import (
+    COSTS,
+    LATENCY,
+    Archive,
+    ArchiveHeader,
+    Estimate,
+    Evaluator,
+    InProcess,
+    Problem,
+    Quality,
+    Record,
+    ResolvedLimit,
+    SearchOutcome,
+    in_budget_units,
+    make_searcher,
+    run_search,
+)
 from automoe.space import Architecture, GenomeCodec, SearchSpace, find_space, read_space
 
 SPACE = read_space(find_space("tiny"))
@@ -76,6 +93,36 @@ def records_of(archs: Sequence[Architecture]) -> list[Record]:
 
 def limit(cost: str, most: float, **fields: object) -> ResolvedLimit:
     return ResolvedLimit(cost=cost, max=most, **fields)
+
+
+def evaluate(arch: Architecture) -> Quality:
+    return Quality(loss(arch))
+
+
+def fit_quality(archs: Sequence[Architecture], value_N: np.ndarray):
+    return Sizes.fit(archs, value_N).predict
+
+
+def problem(space: SearchSpace = SPACE, **changes: object) -> Problem:
+    fields = {"codec": GenomeCodec(space), "predict_costs": predict_costs, "fit_quality": fit_quality}
+    return Problem(**fields | changes)
+
+
+def search_on(
+    archive: Archive,
+    evaluate: Evaluator = evaluate,
+    *,
+    searcher: str = "evolution",
+    seed: int = 1,
+    evaluations: int = 23,
+    space: SearchSpace = SPACE,
+    on_progress=None,
+    **options: object,
+) -> SearchOutcome:
+    """Begins a search, or goes on with the one that left this archive."""
+    world = problem(space)
+    made = make_searcher(searcher, world, options, seed)
+    return run_search(made, world, archive, InProcess(evaluate), evaluations=evaluations, on_progress=on_progress)
 
 
 record_lists = st.builds(sampled, st.integers(1, 12), st.integers(0, 999)).map(records_of)

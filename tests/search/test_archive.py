@@ -1,14 +1,18 @@
+import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automoe.errors import AutoMoEError, SpaceError
+from automoe.errors import AutoMoEError, ConfigError, SpaceError
 from automoe.search import COSTS, Archive, Record, read_archive
-from tests.search.analytic import SPACE, header, record_lists, record_of, records_of, sampled
+from automoe.space import GenomeCodec
+from tests.search.analytic import CODEC, SPACE, header, record_lists, record_of, records_of, sampled
 from tests.space.strategies import few
+from tests.spaces import small_space
 
 RECORDS = records_of(sampled(3, 0))
 
@@ -76,7 +80,9 @@ def test_what_a_failed_append_left_behind_is_overwritten_by_the_next(tmp_path):
         (3, lambda form: form["costs"].update(flops_g=[0.0, 0.0, 0.0])),
         (3, lambda form: form["architecture"]["encoder"].update(dim=7)),
         (3, lambda form: form["architecture"].pop("decoder")),
-        (3, lambda form: form["origin"].update(how="luck")),
+        (3, lambda form: form["origin"].update(how="pure luck")),
+        (3, lambda form: form.update(bleu=101)),
+        (3, lambda form: form.update(bleu="high")),
         (4, lambda form: form.update(RECORDS[0].to_dict(), index=2)),
     ],
 )
@@ -182,8 +188,99 @@ def test_a_copy_goes_its_own_way(tmp_path):
     assert read_archive(archive.path).records == tuple(RECORDS)
 
 
+def with_bleu(records):
+    """Better where the loss is higher, so that the two qualities disagree."""
+    return [replace(record, bleu=round(10 * record.loss, 3)) for record in records]
+
+
 def test_the_table_has_a_row_for_each_record_and_the_bounds_of_each_cost(tmp_path):
     frame = written(tmp_path).to_frame()
     assert list(frame["digest"]) == [record.digest for record in RECORDS]
     assert list(frame["latency_ms_upper"]) == [record.costs["latency_ms"].upper for record in RECORDS]
     assert {"index", "loss", "generation", "how", *COSTS} <= set(frame.columns)
+    assert frame["bleu"].isna().all() and frame["bleu"].dtype == np.float64
+
+
+def test_the_table_says_bleu_and_which_records_are_on_the_front_of_any_objectives(tmp_path):
+    archive = written(tmp_path, with_bleu(records_of(sampled(12, 1))))
+    frame = archive.to_frame(objectives=("bleu", "params_m"))
+    assert list(frame["bleu"]) == [record.bleu for record in archive.records]
+    front = {record.digest for record in archive.front(["params_m"], quality="bleu")}
+    assert 0 < len(front) < 12 and set(frame["digest"][frame["on_front"]]) == front
+    by_default = {record.digest for record in archive.front(["latency_ms", "flops_g"])}
+    assert set(archive.to_frame().query("on_front")["digest"]) == by_default
+
+
+@few
+@given(record_lists)
+def test_a_row_s_genes_are_the_genome_of_its_architecture(tmp_path_factory, records):
+    frame = written(tmp_path_factory.mktemp("genes"), records).to_frame(genes=CODEC)
+    for genome, record in zip(frame[list(CODEC.names)].to_numpy(), records, strict=True):
+        assert CODEC.decode(genome) == record.arch
+
+
+def test_an_archive_without_records_is_an_empty_table_front_and_volume(tmp_path):
+    archive = written(tmp_path, [])
+    assert len(archive.to_frame(genes=CODEC)) == 0 and set(CODEC.names) <= set(archive.to_frame(genes=CODEC).columns)
+    assert archive.front(["latency_ms"]) == () and len(archive.hypervolume(["loss", "latency_ms"])) == 0
+
+
+def test_genes_of_another_space_are_refused(tmp_path):
+    with pytest.raises(SpaceError, match="belongs to the space 'tiny'"):
+        written(tmp_path).to_frame(genes=GenomeCodec(small_space()))
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [
+        (("loss", "price"), "objectives=price: is no objective"),
+        (("bleu", "latency_ms"), r"archive.jsonl:2: objectives=bleu: was not recorded \(allowed: loss, latency_ms"),
+        ((), "names nothing"),
+    ],
+)
+def test_objectives_that_were_not_recorded_are_refused(tmp_path, objectives, message):
+    archive = written(tmp_path)
+    for ask in (archive.points, archive.hypervolume, lambda names: archive.to_frame(objectives=names)):
+        with pytest.raises(ConfigError, match=message):
+            ask(objectives)
+
+
+def test_points_are_to_be_made_small_in_every_objective(tmp_path):
+    archive = written(tmp_path, with_bleu(RECORDS))
+    first = archive.records[0]
+    expected = [first.loss, 100 - first.bleu, first.costs["latency_ms"].mean]
+    assert archive.points(("loss", "bleu", "latency_ms"))[0].tolist() == expected
+
+
+@few
+@given(record_lists, st.sampled_from([("loss", "latency_ms"), ("bleu", "params_m", "flops_g"), ("loss",)]))
+def test_the_hypervolume_never_falls_and_stands_still_at_what_is_beaten(tmp_path_factory, records, objectives):
+    archive = written(tmp_path_factory.mktemp("volume"), with_bleu(records))
+    point_NM = archive.points(objectives)
+    volume_N = archive.hypervolume(objectives, point_NM.max(axis=0) + 1)
+    assert volume_N.shape == (len(records),) and volume_N[0] > 0
+    for index in range(1, len(records)):
+        beaten = (point_NM[:index] <= point_NM[index]).all(axis=1).any()
+        assert (volume_N[index] == volume_N[index - 1]) == beaten
+        assert volume_N[index] >= volume_N[index - 1]
+
+
+@few
+@given(record_lists)
+def test_by_default_the_hypervolume_reaches_to_the_worst_of_each_objective(tmp_path_factory, records):
+    archive = written(tmp_path_factory.mktemp("volume"), records)
+    volume_N = archive.hypervolume(("loss", "latency_ms"))
+    worst_M = archive.points(("loss", "latency_ms")).max(axis=0)
+    np.testing.assert_array_equal(volume_N, archive.hypervolume(("loss", "latency_ms"), worst_M))
+    np.testing.assert_allclose(volume_N[-1], _area(archive.points(("loss", "latency_ms")), worst_M))
+
+
+def _area(point_NM, reference_M):
+    """Cell by cell of the grid that the points span."""
+    x, y = (np.unique([*point_NM[:, column], reference_M[column]]) for column in (0, 1))
+    return sum(
+        (right - left) * (top - bottom)
+        for left, right in itertools.pairwise(x)
+        for bottom, top in itertools.pairwise(y)
+        if ((point_NM[:, 0] <= left) & (point_NM[:, 1] <= bottom)).any()
+    )

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from automoe.search import crowding_distance, non_dominated_sort
-from automoe.search.dominance import best_first, best_for_each_cost
+from automoe.search.dominance import best_first, best_for_each_trade
 
 points = arrays.arrays(
     np.float64,
@@ -54,12 +54,13 @@ def test_best_first_orders_by_front_then_by_loneliness(objective_NM):
     assert keys == sorted(keys)
 
 
-@given(points.filter(lambda objective_NM: objective_NM.shape[1] > 1), st.integers(0, 14))
-def test_every_cost_has_its_turn_among_the_best(objective_NM, count):
-    loss_N, cost_NC = objective_NM[:, 0], objective_NM[:, 1:]
-    orders = [list(best_first(np.stack([loss_N, cost_N], axis=1))) for cost_N in cost_NC.T]
+@given(points.filter(lambda objective_NM: objective_NM.shape[1] > 1), st.integers(1, 2), st.integers(0, 14))
+def test_every_trade_of_a_quality_for_a_cost_has_its_turn_among_the_best(objective_NM, num_qualities, count):
+    qualities, costs = objective_NM[:, :num_qualities].T, objective_NM[:, num_qualities:].T
+    pairs = [(quality_N, cost_N) for quality_N in qualities for cost_N in costs]
+    orders = [list(best_first(np.stack(pair, axis=1))) for pair in pairs] or [list(best_first(objective_NM))]
     expected = []
-    for index in (order[place] for place in range(len(loss_N)) for order in orders):
+    for index in (order[place] for place in range(len(objective_NM)) for order in orders):
         if index not in expected and len(expected) < count:
             expected.append(index)
-    assert best_for_each_cost(loss_N, cost_NC, count) == expected
+    assert best_for_each_trade(objective_NM, num_qualities, count) == expected

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automoe.errors import AutoMoEError
-from automoe.search import EvolutionConfig, read_archive, run_evolution
-from automoe.space import GenomeCodec
-from tests.search.analytic import CODEC, SPACE, loss, new_archive, predict_costs, sampled, true_costs
+from automoe.search import Quality, read_archive
+from automoe.search.hypervolume import hypervolume
+from tests.search.analytic import SPACE, evaluate, loss, new_archive, sampled, search_on, true_costs
 from tests.space.strategies import few, spaces
 
-CONFIG = EvolutionConfig(evaluations=23, population=6, parents=4)
+SMALL = {"population": 6, "parents": 4}
 
 
 class Killed(Exception):
@@ -23,17 +23,17 @@ def killed_every(calls):
     """An evaluator that dies at each `calls`-th call."""
     counter = itertools.count(1)
 
-    def evaluate(arch):
+    def dying(arch):
         if next(counter) % calls == 0:
             raise Killed
-        return loss(arch)
+        return evaluate(arch)
 
-    return evaluate
+    return dying
 
 
-def undisturbed(folder, config=CONFIG, seed=1):
+def undisturbed(folder, **settings):
     archive = new_archive(folder)
-    outcome = run_evolution(CODEC, config, seed, archive, loss, predict_costs)
+    outcome = search_on(archive, **(SMALL | settings))
     return archive, outcome
 
 
@@ -41,15 +41,15 @@ def undisturbed(folder, config=CONFIG, seed=1):
 def test_a_search_killed_again_and_again_ends_with_the_same_bytes(tmp_path, calls):
     expected, _ = undisturbed(tmp_path)
     (tmp_path / "killed").mkdir()
-    evaluate, kills = killed_every(calls), 0
+    dying, kills = killed_every(calls), 0
     while True:
         archive = new_archive(tmp_path / "killed")
         try:
-            run_evolution(CODEC, CONFIG, 1, archive, evaluate, predict_costs)
+            search_on(archive, dying, **SMALL)
             break
         except Killed:
             kills += 1
-    assert kills == (CONFIG.evaluations - 1) // (calls - 1)
+    assert kills == (23 - 1) // (calls - 1)
     assert archive.path.read_bytes() == expected.path.read_bytes()
 
 
@@ -59,7 +59,7 @@ def test_a_search_whose_last_line_was_torn_ends_with_the_same_bytes(tmp_path):
     for end in range(len(content) // 3, len(content), 997):
         archive.path.write_bytes(content[:end])
         resumed = new_archive(tmp_path)
-        run_evolution(CODEC, CONFIG, 1, resumed, loss, predict_costs)
+        search_on(resumed, **SMALL)
         assert archive.path.read_bytes() == content
 
 
@@ -69,14 +69,14 @@ def test_a_finished_search_evaluates_nothing_again(tmp_path):
     def refuse(arch):
         raise AssertionError("evaluated again")
 
-    outcome = run_evolution(CODEC, CONFIG, 1, archive, refuse, predict_costs)
+    outcome = search_on(archive, refuse, **SMALL)
     assert (outcome.evaluated, outcome.exhausted) == (23, False)
 
 
 def test_no_architecture_is_evaluated_twice_and_each_is_heard_of_once(tmp_path):
     heard = []
     archive = new_archive(tmp_path)
-    run_evolution(CODEC, CONFIG, 1, archive, loss, predict_costs, on_progress=heard.append)
+    search_on(archive, on_progress=heard.append, **SMALL)
     assert len({record.digest for record in heard}) == 23
     assert archive.records == read_archive(archive.path).records == tuple(heard)
     assert all(record.arch in SPACE and record.loss == loss(record.arch) for record in heard)
@@ -92,7 +92,7 @@ def test_the_seed_decides(tmp_path):
 
 
 def test_the_first_generation_reaches_from_the_smallest_to_the_largest(tmp_path):
-    archive, _ = undisturbed(tmp_path, EvolutionConfig(evaluations=24, population=24))
+    archive, _ = undisturbed(tmp_path, evaluations=24, population=24, parents=12)
     smallest, largest, *samples = archive.records
     assert (smallest.arch, largest.arch) == (SPACE.smallest(), SPACE.largest())
     assert {record.how for record in samples} == {"sample"}
@@ -105,7 +105,7 @@ def test_an_archive_of_another_search_is_refused_and_not_changed(tmp_path):
     archive, _ = undisturbed(tmp_path)
     content = archive.path.read_bytes()
     with pytest.raises(AutoMoEError, match="was not made by this search") as error:
-        run_evolution(CODEC, CONFIG, 2, new_archive(tmp_path), loss, predict_costs)
+        search_on(new_archive(tmp_path), seed=2, **SMALL)
     assert error.value.file == str(archive.path)
     assert archive.path.read_bytes() == content
 
@@ -115,51 +115,35 @@ def test_a_loss_that_is_no_number_ends_the_search_and_keeps_what_it_has(tmp_path
     calls = itertools.count(1)
 
     def diverged(arch):
-        return value if next(calls) == 4 else loss(arch)
+        return Quality(value) if next(calls) == 4 else evaluate(arch)
 
     archive = new_archive(tmp_path)
     with pytest.raises(AutoMoEError, match="is not a number"):
-        run_evolution(CODEC, CONFIG, 1, archive, diverged, predict_costs)
+        search_on(archive, diverged, **SMALL)
     assert len(read_archive(archive.path)) == 3
 
 
 @settings(few, max_examples=8)
 @given(spaces().filter(lambda space: space.num_architectures <= 40), st.integers(0, 99))
 def test_a_space_smaller_than_the_search_is_evaluated_whole(tmp_path_factory, space, seed):
-    codec = GenomeCodec(space)
     archive = new_archive(tmp_path_factory.mktemp("small"), space)
-    config = EvolutionConfig(evaluations=41, population=12, parents=4)
-    outcome = run_evolution(codec, config, seed, archive, loss, predict_costs)
+    outcome = search_on(archive, seed=seed, evaluations=41, space=space, population=12, parents=4)
     assert outcome.exhausted and "exhausted" in outcome.message
     assert len({record.arch for record in archive.records}) == outcome.evaluated == space.num_architectures
 
 
-def hypervolume(points, reference) -> float:
-    """Area that is dominated by points of two objectives, up to the reference point."""
-    area, edge = 0.0, reference[0]
-    for first, second in sorted(points, key=lambda point: point[1]):
-        if first < edge and second < reference[1]:
-            area += (edge - first) * (reference[1] - second)
-            edge = first
-    return area
-
-
-def test_hypervolume_is_an_area():
-    assert hypervolume([(1, 1), (0, 2), (2, 2)], (3, 3)) == 2 * 2 + 1 * 1
-
-
 @pytest.mark.parametrize("cost", ["latency_ms", "flops_g"])
 def test_evolution_finds_a_better_front_than_as_many_samples(tmp_path, cost):
-    config = EvolutionConfig(evaluations=60, population=12, parents=8)
     reference = (loss(SPACE.smallest()), math.log(true_costs(SPACE.largest())[cost]))
 
     def area(archs):
-        return hypervolume([(loss(arch), math.log(true_costs(arch)[cost])) for arch in archs], reference)
+        points = np.array([(loss(arch), math.log(true_costs(arch)[cost])) for arch in archs])
+        return hypervolume(points, np.array(reference))
 
     evolved, drawn = [], []
     for seed in range(5):
         (tmp_path / str(seed)).mkdir()
-        archive, _ = undisturbed(tmp_path / str(seed), config, seed)
+        archive, _ = undisturbed(tmp_path / str(seed), evaluations=60, population=12, parents=8, seed=seed)
         evolved.append(area([record.arch for record in archive.records]))
         drawn.append(area(sampled(60, seed)))
     assert min(evolved) > max(drawn)

@@ -1,22 +1,24 @@
 import pytest
 
-from automoe.search import EvolutionConfig, run_evolution, run_focused, used_share
-from tests.search.analytic import CODEC, header, limit, loss, new_archive, predict_costs, true_costs
+from automoe.search import InProcess, run_search, used_share
+from automoe.search.searchers.focused import FocusedOptions, FocusedSearch
+from tests.search.analytic import evaluate, header, limit, new_archive, problem, search_on, true_costs
 from tests.search.test_evolution import Killed, killed_every
 
-CONFIG = EvolutionConfig(evaluations=24, population=12, parents=6)
 LIMITS = [limit("latency_ms", 4.2), limit("flops_g", 0.0007)]
 
 
 @pytest.fixture
 def searched(tmp_path):
     archive = new_archive(tmp_path)
-    run_evolution(CODEC, CONFIG, 1, archive, loss, predict_costs)
+    search_on(archive, evaluations=24, population=12, parents=6)
     return archive
 
 
-def focus(archive, evaluate=loss, limits=LIMITS, evaluations=14):
-    return run_focused(CODEC, CONFIG, 1, archive, evaluate, predict_costs, limits, evaluations=evaluations)
+def focus(archive, evaluate=evaluate, limits=LIMITS, evaluations=14):
+    world = problem()
+    searcher = FocusedSearch(world, FocusedOptions(batch=6, parents=6), 1, limits)
+    return run_search(searcher, world, archive, InProcess(evaluate), evaluations=24 + evaluations, given=24)
 
 
 def near(records, limits):
@@ -45,12 +47,12 @@ def test_the_finished_archive_stays_as_it_is(searched, tmp_path):
 def test_killed_again_and_again_it_ends_with_the_same_bytes(searched, tmp_path):
     expected = searched.copy_to(tmp_path / "expected.jsonl")
     focus(expected)
-    path, evaluate = tmp_path / "killed.jsonl", killed_every(4)
+    path, dying = tmp_path / "killed.jsonl", killed_every(4)
     searched.copy_to(path)
     kills = 0
     while True:
         try:
-            focus(type(searched).open(path, header()), evaluate)
+            focus(type(searched).open(path, header()), dying)
             break
         except Killed:
             kills += 1

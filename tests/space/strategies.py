@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+import dataclasses
+
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
 from automoe.space import (
     Architecture,
+    Constraint,
     DecoderArch,
     DecoderLayerArch,
     DecoderLayerChoices,
     EncoderArch,
     EncoderLayerArch,
     ExpertChoices,
+    ExpertLayers,
     LayerChoices,
     SearchSpace,
+    Shared,
     SideChoices,
 )
 
@@ -22,6 +27,9 @@ few = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 """Enough for values that have few kinds; how fast a machine draws them is not what the tests are about."""
+
+fewer = settings(few, max_examples=12)
+"""For laws that enumerate a space each time."""
 
 sizes = st.integers(1, 4096)
 
@@ -101,3 +109,74 @@ def spaces(draw) -> SearchSpace:
         layers = draw(st.lists(layer_choices(decoder, encoder_depth[-1]), min_size=depth[-1], max_size=depth[-1]))
         sides.append(SideChoices(dim=draw(choices(4, 8)), depth=depth, layers=tuple(layers)))
     return SearchSpace(name="random", encoder=sides[0], decoder=sides[1])
+
+
+PATTERNS = (
+    "free",
+    "all",
+    "none",
+    "every 2",
+    "first 1",
+    "last 1",
+    "encoder",
+    "decoder",
+    "encoder last 1",
+    "decoder every 2",
+)
+CONSTRAINTS = (
+    "decoder.layers <= encoder.layers",
+    "decoder.dim <= encoder.dim",
+    "encoder.experts + decoder.experts <= 5",
+    "encoder.expert_layers >= 1 or decoder.expert_layers >= 1",
+    "encoder.layer.expert_width * 2 <= encoder.dim * 4",
+    "decoder.layer.heads == 1 or decoder.layer.expert_width % 16 == 0",
+    "not decoder.layer.cross_layers < encoder.layers - 1",
+    "encoder.layer.top_k < encoder.layer.experts or encoder.layer.experts == 1",
+    "decoder.layer.qkv_dim // decoder.layer.heads >= 4",
+)
+KEYS = ("heads", "qkv_dim", "experts", "expert_width", "top_k", "cross_heads", "cross_qkv_dim", "cross_layers")
+
+
+@st.composite
+def conditioned_spaces(draw, patterns: bool = True, shared: bool = True, constraints: bool = True) -> SearchSpace:
+    """Spaces with patterns of expert layers, genes that layers share and constraints, not all of them each time.
+
+    At least one architecture is in each space.
+    """
+    used = draw(st.lists(st.sampled_from(PATTERNS), max_size=3, unique=True)) if patterns else []
+    encoder_depth = draw(choices(1, 2, 3))
+    sides = []
+    for depth, decoder in ((encoder_depth, False), (draw(choices(1, 2, 3)), True)):
+        layer = draw(layer_choices(decoder, encoder_depth[-1]))
+        if (used and layer.experts.count[-1] == 1) or layer.experts.widths is not None:
+            per_expert, width = draw(st.booleans()), draw(choices(8, 16))
+            experts = ExpertChoices(
+                count=draw(st.sampled_from(((1, 2), (2,), (2, 3)))), width=width, per_expert=per_expert
+            )
+            layer = dataclasses.replace(layer, experts=experts, top_k=(1,))
+        groups = [
+            Shared(key=key, layers=tuple(draw(st.sets(st.integers(0, depth[-1] - 1), min_size=1))))
+            for key in (draw(st.sets(st.sampled_from(KEYS))) if shared else ())
+            if _can_share(layer, key)
+        ]
+        sides.append(
+            SideChoices(dim=draw(choices(4, 8)), depth=depth, layers=(layer,) * depth[-1], shared=tuple(groups))
+        )
+    conditions = draw(st.lists(st.sampled_from(CONSTRAINTS), max_size=2, unique=True)) if constraints else []
+    space = SearchSpace(
+        name="conditioned",
+        encoder=sides[0],
+        decoder=sides[1],
+        expert_layers=tuple(map(ExpertLayers.parse, used)),
+        constraints=tuple(map(Constraint.parse, conditions)),
+    )
+    assume(space.num_architectures > 0)
+    return space
+
+
+def _can_share(layer: LayerChoices, key: str) -> bool:
+    if key.startswith("cross") and not isinstance(layer, DecoderLayerChoices):
+        return False
+    if key == "expert_width" and layer.experts.per_expert:
+        return False
+    return layer.choices_of(key) is not None

@@ -3,9 +3,11 @@ from hypothesis import strategies as st
 
 from automoe.errors import SpaceError
 from automoe.space import lint, read_space
+from tests.space.files import test_grammar
+from tests.space.files.test_yaml_file import GOOD, MISTAKES
 from tests.space.strategies import few
-from tests.space.test_yaml_file import GOOD, MISTAKES
 
+CHANGES = [*MISTAKES, *test_grammar.MISTAKES]
 MANY = GOOD.replace("[2, 4]", "[2, 5]").replace("dim: 32", "dim: 3Z").replace("layers: 1", "lyers: 1")
 
 
@@ -25,7 +27,7 @@ def test_no_mistakes_means_that_the_file_is_read(tmp_path_factory):
     path = tmp_path_factory.mktemp("lint") / "mine.yaml"
 
     @few
-    @given(st.lists(st.sampled_from(list(MISTAKES)), max_size=3), st.integers(0, len(GOOD)), st.text(max_size=3))
+    @given(st.lists(st.sampled_from(CHANGES), max_size=3), st.integers(0, len(GOOD)), st.text(max_size=3))
     def check(changes, place, garbage):
         text = GOOD[:place] + garbage + GOOD[place:]
         for change in changes:

@@ -1,0 +1,1 @@
+"""The searchers that come with AutoMoE, one file each; `automoe.search.searcher` finds them by name."""

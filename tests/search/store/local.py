@@ -1,0 +1,37 @@
+"""`python -m tests.search.store.local STORE`: a worker as a search starts it; its input says what shall go wrong."""
+
+import sys
+import time
+
+from automoe.errors import AutoMoEError
+from automoe.search import Quality
+from automoe.search.worker import work, worker_name
+from automoe.space import Architecture
+from tests.search.analytic import loss
+from tests.search.store.evaluating import Place
+
+
+def main() -> int:
+    kind = sys.stdin.read()
+    if kind == "dies":
+        print("there is no such library", file=sys.stderr)
+        return 3
+
+    def evaluate(arch: Architecture) -> Quality:
+        if kind == "fails":
+            raise AutoMoEError("the weights are damaged")
+        time.sleep(60 if kind == "sleeps" else 0)
+        return Quality(loss(arch))
+
+    try:
+        work(Place(where=sys.argv[1], lease_s=20.0).open(), evaluate, worker_name())
+    except AutoMoEError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
