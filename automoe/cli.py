@@ -24,7 +24,7 @@ RUN_COMMANDS = {
     "supernet": "training with fairseq: token ids -> the weights that all sub-transformers share",
     "profile": "latency of a sample of sub-transformers, measured here",
     "predictor": "measured table -> latency of every sub-transformer, with intervals",
-    "search": "evolution over the front of quality against costs -> archive",
+    "search": "evaluates what a searcher proposes, quality against costs -> archive",
     "worker": "evaluates for a search that runs: here, on another machine, in a batch system",
     "select": "archive and budget -> the best sub-transformer that keeps it",
     "distill": "its inherited weights, trained on with the largest as the teacher",
@@ -40,7 +40,7 @@ FILE_COMMANDS = {
     "status": "what each run has finished",
     "archive": "what a search has evaluated: its front, as a table, for Optuna",
     "clean": "remove the results of a run that nothing uses",
-    "space": "describe or check a search space",
+    "space": "describe, check or convert a search space",
     "cost": "FLOPs and parameters of an architecture",
     "fairseq-plugin": "print the folder for fairseq-train --user-dir",
 }

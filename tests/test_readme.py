@@ -23,10 +23,13 @@ if [[ " run profile predictor search select " == *" $1 "* && "$*" != *--cfg* ]];
   [[ "$*" == *data=* ]] || small+=(data=text data.train_source={corpus}/train.en data.train_target={corpus}/train.de)
   [[ "$*" == *architecture=* || "$*" == *space=* ]] || small+=(space=tiny)
   [[ "$*" == *budget* ]] || small+=(budget.latency_ms.max_ratio=0.8)
+  [[ "$*" == *search=* ]] || small+=({searcher})
   small+=(data.split.valid_size=20 data.split.test_size=20 {sizes})
 fi
 exec {program} "$@" "${{small[@]}}"
 """
+_OWN = ("space=", "budget.", "search.options")
+"""Settings that some commands of the README give themselves."""
 _SHORT = '#!/usr/bin/env bash\nexec {program} "$@" --cpu --max-update 2\n'
 
 
@@ -38,8 +41,12 @@ def world(tmp_path_factory):
     programs.mkdir()
     real = Path(sys.executable).parent
     for name, script in (("automoe", _SMALL), ("fairseq-train", _SHORT)):
-        sizes = " ".join(f"'{setting}'" for setting in TINY_SIZES if not setting.startswith(("space=", "budget.")))
-        (programs / name).write_text(script.format(program=real / name, corpus="tests/fixtures/corpus", sizes=sizes))
+        chosen = {
+            "searcher": [setting for setting in TINY_SIZES if setting.startswith("search.options")],
+            "sizes": [setting for setting in TINY_SIZES if not setting.startswith(_OWN)],
+        }
+        sizes = {key: " ".join(f"'{setting}'" for setting in settings) for key, settings in chosen.items()}
+        (programs / name).write_text(script.format(program=real / name, corpus="tests/fixtures/corpus", **sizes))
         (programs / name).chmod(0o755)
     for name in ("tests", "search_spaces", "conf"):
         (folder / name).symlink_to(ROOT / name)

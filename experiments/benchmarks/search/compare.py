@@ -53,11 +53,11 @@ SEARCHERS: dict[str, tuple[str, dict[str, Any], tuple[str, ...], int | None]] = 
     "regularised": ("regularised", {}, BOTH, None),
     "local": ("local", {}, BOTH, None),
     "random": ("random", {}, BOTH, None),
-    "optuna-tpe": ("optuna", {"sampler": "tpe"}, BOTH, None),
+    "optuna-tpe": ("optuna", {"sampler": "tpe"}, BOTH, 300),
     "optuna-nsga2": ("optuna", {"sampler": "nsga2"}, BOTH, None),
     "optuna-nsga3": ("optuna", {"sampler": "nsga3"}, BOTH, None),
     "optuna-cmaes": ("optuna", {"sampler": "cmaes"}, LOSS, None),
-    "optuna-gp": ("optuna", {"sampler": "gp"}, LOSS, 100),
+    "optuna-gp": ("optuna", {"sampler": "gp"}, LOSS, 50),
 }
 """By label: the searcher, its options, its objectives within the budget, the most it evaluates (where it is slow)."""
 UNGUIDED = {"evolution-unguided", "random"}
