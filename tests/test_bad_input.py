@@ -119,7 +119,7 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(refused, override, messag
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["budget.latency_ms=[1,2]"], "budget.latency_ms=[1, 2]: is not a number. For example budget: {latency_ms"),
+        (["budget.latency_ms=[1,2]"], "budget.latency_ms=[1, 2]: is not a number. For example {latency_ms"),
         (["budget.latency_ms={quantile: 0.9}"], "budget.latency_ms: has neither max nor max_ratio. Give one"),
         (["budget.latency_ms={max: 9, max_ratio: 0.5}"], "budget.latency_ms: has both max and max_ratio. Give one"),
         (["budget.latency_ms.max=9", "budget.latency_ms.max_ratio=0.5"], "latency_ms: has both max and max_ratio"),

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -277,12 +278,28 @@ def test_multirun_takes_several_budgets_of_each_form(configs, capsys):
         ("training=[1,2]", "training=[1,2]: there is no such file (allowed: quickstart)"),
         ("training={lr: 1}", "training={lr: 1}: there is no such file (allowed: quickstart)"),
         ("training=null", "training=null: there is no such file (allowed: quickstart)"),
+        ("search.quality_predictor=size", "search.quality_predictor=size: there is no such predictor (allowed: "),
+        ("search.storage=nonsense", "search.storage=nonsense: is no URL of a storage (allowed: postgresql+psycopg:"),
+        ("search.storage=sqlite:///nowhere/s.db", "search.storage=sqlite:///nowhere/s.db: there is no folder "),
+        ("search.storage=mysql+nope://h/d", "search.storage=mysql+nope://h/d: 'nope' is no driver that we know"),
+        ("search=optuna_cmaes search.objectives=[loss,flops_g]", "search.objectives=['loss', 'flops_g']: are too"),
+        ("search.within={latency: 15}", "search.within.latency: is no cost (allowed: latency_ms,"),
+        ("search.within={flops_g: 0}", "search.within.flops_g=0: is not allowed (allowed: > 0)"),
+        (
+            "profile.threads=2 budget={flops_g: 1} search.within={latency_ms: 15}",
+            "profile.threads=2: measures on cpu-2t, but search.within.latency_ms is meant for cpu-1t",
+        ),
+        (
+            "search.searcher=random",
+            "search.options.population=24: is no setting of the searcher 'random' (allowed: batch, uniform). Choose "
+            "the whole group, which brings its own options: search=random",
+        ),
         ("--config-name=nope", "--config-name=nope: there is no such file"),
         ("--resolve", "--resolve: belongs to --cfg"),
     ],
 )
 def test_a_wrong_override_is_one_line_that_helps(override, message, configs, capsys):
-    status, out, err = automoe(capsys, "run", override)
+    status, out, err = automoe(capsys, "run", *re.split(" (?=[a-z.]+=)", override))
     assert status == 2 and not out and not configs
     assert err.startswith(f"automoe: error: {message}") and len(err.splitlines()) == 1
 

@@ -23,7 +23,7 @@ from automoe.terminal import format_table
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_STAGE = "search"
+_STAGE, _CURRENT = "search", "current"
 _PARTS = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -114,6 +114,8 @@ def _file_of(given: str, runs_dir: Path) -> tuple[Path, bool]:
     path = Path(given)
     if (path / ARCHIVE).is_file():
         return path / ARCHIVE, True
+    if path.is_dir() and len(path.parts) > 1:
+        raise _no_archive_in(path)
     if path.is_file() or len(path.parts) > 1 or path.suffix == Path(ARCHIVE).suffix:
         return path, True
     folder = open_run(runs_dir, given)
@@ -124,6 +126,14 @@ def _file_of(given: str, runs_dir: Path) -> tuple[Path, bool]:
     if not unfinished:
         raise RunError("has searched nothing yet", file=folder.path, hint=f"Search first: automoe search run={given}")
     return unfinished[-1] / ARCHIVE, False
+
+
+def _no_archive_in(path: Path) -> RunError:
+    """The error of a folder without an archive: that of a run or of its stage was meant to be that of a result."""
+    results = (path / _CURRENT, path / _STAGE / _CURRENT)
+    found = [folder for folder in results if (folder / ARCHIVE).is_file()]
+    hint = f"Did you mean {found[0]}?" if found else "Name a run, or an archive.jsonl"
+    return RunError(f"holds no {ARCHIVE}", file=path, hint=hint)
 
 
 def _objectives(given: str | None, archive: Archive) -> tuple[str, ...]:
@@ -161,7 +171,8 @@ def _mirror(archive: Archive, objectives: Sequence[str], storage: str, study: st
         raise ConfigError("--optuna", problem=problem, hint="Add --space FILE")
     from automoe.search.optuna_mirror import mirror
 
-    added = mirror(archive, storage, space=space, objectives=objectives, study_name=study)
+    with options_named({"storage": "--optuna"}):
+        added = mirror(archive, storage, space=space, objectives=objectives, study_name=study)
     # Not the URL, which may hold a password.
     print(f"the study {study!r}: {added} records added, {len(archive) - added} were there", file=sys.stderr)
 

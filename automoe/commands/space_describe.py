@@ -32,6 +32,7 @@ from automoe.search import (
     space_begins,
 )
 from automoe.space import (
+    Architecture,
     Gene,
     GenomeCodec,
     SearchSpace,
@@ -133,24 +134,24 @@ def description_of(space: SearchSpace, options: CostOptions, by: str, limits: tu
 
     Raises:
         SpaceError: no architecture meets the constraints.
-        ConfigError: a limit is below what the cheapest architecture takes.
+        ConfigError: a limit is below what any architecture takes.
     """
     survey = Survey.of(space, np.random.default_rng(_SEED))
     codec = GenomeCodec(space)
     costs = SurveyedCosts(codec, options)
     ranking = Ranking(survey, codec, costs)
 
-    def value(ranked: Ranked, cost: str) -> float:
-        return in_budget_units(options.costs(ranked.arch).to_dict())[cost]
+    def value(arch: Architecture, cost: str) -> float:
+        return in_budget_units(options.costs(arch).to_dict())[cost]
 
-    resolved = resolve(limits, {limit.cost: value(ranking.dearest(limit.cost), limit.cost) for limit in limits})
+    resolved = resolve(limits, {limit.cost: value(space.largest(), limit.cost) for limit in limits})
     cheapest = {limit.cost: ranking.cheapest(limit.cost) for limit in limits}
-    if all(ranked.exact for ranked in cheapest.values()):
-        begins = space_begins(space)
-        check_feasible(resolved, {cost: (value(found, cost), begins) for cost, found in cheapest.items()}, space.name)
+    least = {cost: value(found.arch if found.exact else space.floor(), cost) for cost, found in cheapest.items()}
+    begins = space_begins(space)
+    check_feasible(resolved, {cost: (minimum, begins) for cost, minimum in least.items()}, space.name)
     return Description(
         space=space,
-        census=Census(space),
+        census=survey.census,
         options=options,
         num_seen=len(survey.genome_NG),
         by=by,

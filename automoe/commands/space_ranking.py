@@ -65,7 +65,7 @@ class Ranking:
     def __init__(self, survey: Survey, codec: GenomeCodec, costs: SurveyedCosts) -> None:
         self._survey, self._codec, self._costs = survey, codec, costs
         space = survey.space
-        self._least = space.smallest() if not survey.exact and _is_least(space.smallest(), codec) else None
+        self._least = space.smallest() if not survey.exact and space.smallest() == space.floor() else None
         self._most = space.largest() if not survey.exact and space.largest() == space.envelope() else None
 
     def cheapest(self, cost: str) -> Ranked:
@@ -81,13 +81,3 @@ class Ranking:
             return Ranked(arch=self._most, exact=True)
         genome_G = self._survey.dearest(self._costs.by(cost))
         return Ranked(arch=self._codec.decode(genome_G), exact=self._survey.exact)
-
-
-def _is_least(arch: Architecture, codec: GenomeCodec) -> bool:
-    """Whether every size of an architecture is the least that the space has, so that none is cheaper by any cost."""
-    for place, (value, choices) in enumerate(zip(codec.encode(arch), codec.choices, strict=True)):
-        # A pattern can make a layer dense whose choices begin above 1.
-        least = 1 if codec.space.patterns and codec.names[place].endswith(".experts") else min(choices)
-        if value > least and place != codec.pattern_place:
-            return False
-    return True

@@ -1,4 +1,4 @@
-"""The budget of a run, held against the least that its space can reach, as soon as that is known.
+"""The budgets of a run, held against the least that its space can reach, as soon as that is known.
 
 Exact costs are known from the vocabulary's size on, latency from the predictor on: nobody waits for a search whose
 budget nothing can keep.
@@ -23,7 +23,6 @@ from automoe.search import (
     ResolvedLimit,
     check_feasible,
     in_budget_units,
-    parse_budget,
     resolve,
     space_begins,
 )
@@ -49,8 +48,10 @@ def feasible_limits(budget: tuple[Limit, ...], space: SearchSpace, predictor: Pa
     return limits
 
 
-def refuse_after_data(config: RunConfig, data: Path) -> None:
-    """Refuses limits on exact costs that the smallest architecture breaks.
+def refuse_after_data(config: RunConfig, budget: tuple[Limit, ...], data: Path) -> None:
+    """Refuses limits on exact costs that the floor of the space breaks, below which no architecture is.
+
+    What is searched can lie above the floor as a whole; a limit between the two is not refused here.
 
     Raises:
         ConfigError: the first such limit.
@@ -60,16 +61,16 @@ def refuse_after_data(config: RunConfig, data: Path) -> None:
         "vocab_size": PreparedData.open(data).summary.vocab_size,
         "pre_norm": config.model.pre_norm,
     }
-    least, largest = (in_budget_units(costs(arch, **sizes).to_dict()) for arch in (space.smallest(), space.largest()))
-    exact = resolve([limit for limit in parse_budget(config.budget) if limit.cost != LATENCY], largest)
+    least, largest = (in_budget_units(costs(arch, **sizes).to_dict()) for arch in (space.floor(), space.largest()))
+    exact = resolve([limit for limit in budget if limit.cost != LATENCY], largest)
     begins = space_begins(space)
     check_feasible(exact, {cost: (value, begins) for cost, value in least.items()}, space.name)
 
 
-def refuse_after_predictor(config: RunConfig, predictor: Path) -> None:
+def refuse_after_predictor(config: RunConfig, budget: tuple[Limit, ...], predictor: Path) -> None:
     """Refuses a budget that no architecture of the space can keep.
 
     Raises:
         ConfigError: the first limit that none can keep.
     """
-    feasible_limits(parse_budget(config.budget), space_part(config).space, predictor)
+    feasible_limits(budget, space_part(config).space, predictor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +16,13 @@ from automoe.errors import ConfigError
 from automoe.latency.config import ProfileConfig
 from automoe.pipeline.run_folder import check_run_name
 from automoe.predictor.config import PredictorConfig
+from automoe.predictor.regressor import find_regressor
+from automoe.resources import resource_folder
 from automoe.search.budget import parse_budget
 from automoe.search.config import ArchitectureSearchConfig, SelectConfig
 from automoe.search.costs import LATENCY
+from automoe.search.searcher import check_objectives_of, options_of
+from automoe.search.store import check_url
 from automoe.supernet.config import SupernetConfig
 from automoe.training.config import TrainingConfig
 
@@ -88,13 +94,33 @@ class SearchSection(ArchitectureSearchConfig):
     """Seconds without a sign of life after which a worker's evaluation is given to another."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        with _groups_named(self.searcher):
+            super().__post_init__()
+        check_objectives_of(self.searcher, options_of(self.searcher, self.options), self.objectives)
+        if self.quality_predictor is not None:
+            find_regressor(self.quality_predictor, "search.quality_predictor")
+        if self.storage is not None:
+            check_url(self.storage, "search.storage")
         if self.sentences < 1:
             raise ConfigError("search.sentences", self.sentences, allowed=">= 1")
         if self.workers < 0:
             raise ConfigError("search.workers", self.workers, allowed=">= 0")
         if self.lease_s <= 0:
             raise ConfigError("search.lease_s", self.lease_s, allowed="> 0")
+
+
+@contextmanager
+def _groups_named(searcher: str) -> Iterator[None]:
+    """Adds to the refusal of another searcher's options that a group holds both a searcher and its options."""
+    try:
+        yield
+    except ConfigError as error:
+        names = sorted(path.stem for path in (resource_folder("conf") / "search").glob(f"{searcher}*.yaml"))
+        if names and error.hint is None and "is no setting of the searcher" in error.problem:
+            groups = " or ".join(f"search={name}" for name in names)
+            error.hint = f"Choose the whole group, which brings its own options: {groups}"
+            error.args = (str(error),)
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,12 +200,13 @@ class RunConfig:
         if isinstance(self.budget, dict):
             object.__setattr__(self, "budget", {k: limit for k, limit in self.budget.items() if limit is not None})
         self._check_precision()
-        for limit in parse_budget(self.budget):
+        within = () if self.search.within is None else parse_budget(self.search.within, "search.within")
+        for limit in (*parse_budget(self.budget), *within):
             if limit.cost == LATENCY and limit.device != self.profile.device:
                 raise ConfigError(
                     "profile.threads",
                     self.profile.threads,
-                    f"measures on {self.profile.device}, but budget.latency_ms is meant for {limit.device}",
+                    f"measures on {self.profile.device}, but {limit.section}.latency_ms is meant for {limit.device}",
                     hint="Set profile.threads=1",
                 )
 

@@ -24,7 +24,7 @@ def main() -> int:
     meeting, make_evaluator = pickle.load(sys.stdin.buffer)
     try:
         evaluate = make_evaluator()
-        work(meeting.open(), evaluate, worker_name(), stays=lambda: os.getppid() == coordinator)
+        work(meeting.store(), evaluate, worker_name(), stays=lambda: os.getppid() == coordinator)
     except AutoMoEError as error:
         print(error, file=sys.stderr)
         return 2

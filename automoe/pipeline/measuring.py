@@ -72,7 +72,7 @@ class Bench:
         )
 
     def profiler(self, baseline_ms: float | None) -> Profiler:
-        """Times architectures beside the smallest of the space, which costs least time itself.
+        """Times architectures beside the smallest of the space, so that the reference itself takes little time.
 
         Args:
             baseline_ms: what the smallest took by the table that is gone on with; None begins a table.

@@ -21,7 +21,7 @@ from automoe.pipeline.costing import CostModel
 from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
-from automoe.predictor import CalibratedPredictor, PredictorConfig, fit_report, make_predictor
+from automoe.predictor import CalibratedPredictor, Predictor, PredictorConfig, fit_report, make_predictor
 from automoe.predictor.regressor import find_regressor
 from automoe.search import LATENCY, Estimate, space_begins
 from automoe.space import Architecture
@@ -29,7 +29,7 @@ from automoe.space import Architecture
 BASELINE = "depth_lookup"
 """Every predictor is reported beside it: the mean latency of the same decoder depth."""
 _SAMPLES = 2000
-"""Architectures among which the cheapest are looked for, beside the smallest."""
+"""Architectures among which the fastest is looked for, beside the smallest and the floor of the space."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +63,25 @@ def _run(part: PredictorPart, inputs: Inputs, out: Path) -> None:
     model = CostModel(part.space.space, predictor, vocab_size=vocab_size, pre_norm=part.pre_norm)
     write_json(out / PREDICTOR_FILE, predictor.to_dict())
     write_json(out / FIT, {"kind": config.kind, "reports": reports})
-    write_json(out / BOUNDS, _bounds(model, table, inputs.seed))
+    write_json(out / BOUNDS, _bounds(model, predictor, table, inputs.seed))
 
 
-def _bounds(model: CostModel, table: MeasuredTable, seed: int) -> dict[str, Any]:
-    """The cheapest of each cost among many architectures of the space, and the costs of the largest."""
+def _bounds(model: CostModel, predictor: Predictor, table: MeasuredTable, seed: int) -> dict[str, Any]:
+    """The least that each cost can be, and the costs of the largest architecture.
+
+    Exact costs are those of the space's floor, below which none is. A predictor need not agree with that order: of
+    latency it is the least lower bound of the floor and of many architectures of the space.
+    """
     space = model.codec.space
     rng = np.random.default_rng([seed, zlib.crc32(b"bounds"), 0])
-    drawn = [model.codec.decode(genome_G) for genome_G in model.codec.sample(_SAMPLES, rng)]
-    archs = list(dict.fromkeys([space.smallest(), *drawn]))
-    minima: dict[str, Estimate] = {}
-    for cost, prediction in model(archs).items():
-        least = int(np.argmin(prediction.mean_N))
-        bounds = (prediction.mean_N[least], prediction.lower_N[least], prediction.upper_N[least])
-        minima[cost] = Estimate(*map(float, bounds))
+    drawn = model.codec.decode_all(model.codec.sample(_SAMPLES, rng))
+    floor = space.floor()
+    # The model itself knows architectures of the space alone, and the floor need not be one.
+    latency = predictor.predict(list(dict.fromkeys([floor, space.smallest(), *drawn])))
+    least = int(np.argmin(latency.lower_N))
+    bounds = (float(each_N[least]) for each_N in (latency.mean_N, latency.lower_N, latency.upper_N))
+    minima = {LATENCY: Estimate(*bounds)}
+    minima |= {cost: Estimate(value, value, value) for cost, value in model.exact(floor).items()}
     fastest = min(table.rows, key=lambda row: row.latency_ms)
     if fastest.latency_ms < minima[LATENCY].lower:  # what was measured is no less true
         minima[LATENCY] = Estimate(fastest.latency_ms, fastest.low_ms, fastest.high_ms)

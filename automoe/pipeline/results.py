@@ -85,7 +85,7 @@ def _predictor_table(made: Result) -> str:
     header = ["predictor, cross-validated", "RMSE", "MAPE", "Spearman", "at equal decoder depth", "in the interval"]
     bounds = [[cost, shown_cost(cost, made["minima"][cost][0]), shown_cost(cost, made["largest"][cost])]
               for cost in made["minima"]]  # fmt: skip
-    table = format_table(["cost", "cheapest of the space", "largest"], bounds)
+    table = format_table(["cost", "least possible", "largest"], bounds)
     return f"{format_table(header, rows)}\n\n{table}\n{made['folder']}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from automoe.pipeline.search import SEARCH
 from automoe.pipeline.select import SELECT
 from automoe.pipeline.stage import Stage
 from automoe.pipeline.supernet import SUPERNET
+from automoe.search import Limit, parse_budget
 
 SEARCH_STAGES: tuple[Stage[Any], ...] = (
     *(DATA, SUPERNET, PROFILE, PREDICTOR, SEARCH, SELECT),
@@ -62,13 +63,30 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
             f"one architecture is given, so there is no stage {target!r}",
             allowed=f"null; or with it the stages {', '.join(names)}",
         )
-    checks: dict[str, Callable[[Path], None]] = {}
-    if "select" in names and names.index(target) >= names.index("select"):
-        checks = {
-            "data": lambda folder: refuse_after_data(config, folder),
-            "predictor": lambda folder: refuse_after_predictor(config, folder),
-        }
-    folders = execute(stages, config, target, after=checks)
+    folders = execute(stages, config, target, after=_checks(config, names[: names.index(target) + 1]))
     result, table = COMMANDS[command]
     made = {**result(folders), "folder": str(folders[target])}
     print(json.dumps(made, indent=2, ensure_ascii=False) if as_json else table(made))
+
+
+def _checks(config: RunConfig, names: Sequence[str]) -> dict[str, Callable[[Path], None]]:
+    """What refuses impossible budgets as soon as that is known: by stage, called with its finished folder.
+
+    Args:
+        config: the whole configuration.
+        names: the stages that are made.
+    """
+    budgets: list[tuple[Limit, ...]] = []
+    if SEARCH.name in names and config.search.within is not None:
+        budgets.append(parse_budget(config.search.within, "search.within"))
+    if SELECT.name in names:
+        budgets.append(parse_budget(config.budget))
+
+    def each(refuse: Callable[[RunConfig, tuple[Limit, ...], Path], None]) -> Callable[[Path], None]:
+        def check(folder: Path) -> None:
+            for budget in budgets:
+                refuse(config, budget, folder)
+
+        return check
+
+    return {DATA.name: each(refuse_after_data), PREDICTOR.name: each(refuse_after_predictor)} if budgets else {}

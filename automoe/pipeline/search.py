@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from automoe.data import PreparedData
+from automoe.errors import ConfigError
 from automoe.files import write_json
 from automoe.pipeline.budget import feasible_limits
 from automoe.pipeline.config import RunConfig, SearchSection
@@ -46,12 +47,18 @@ from automoe.search import (
     parse_budget,
     run_search,
 )
+from automoe.search.costs import shown_cost
 from automoe.search.record import quality_of
+from automoe.search.searchers.tight_limits import nearest_to_limits
 from automoe.space import Architecture
 from automoe.supernet.evaluator import SupernetEvaluator, validation_batches, validation_texts
 
+_EVALUATOR = 1
+"""Raised when the same weights and sentences are scored otherwise, so that no older value is taken over."""
 _ROWS_FOR_REPORT = 10
 _FOLDS = 10
+_ROUNDED_UP = 1.0005
+"""What is recommended is shown with four digits, and must still do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +86,7 @@ def _run(part: SearchPart, inputs: Inputs, out: Path) -> None:
     archive = Archive.open(out / ARCHIVE, header)
     warn_if_torn(archive)
     searcher = make_searcher(config.searcher, problem, config.options, inputs.seed)
-    known = known_qualities(_other_searches(out), header.context, needs_bleu="bleu" in config.objectives)
+    known = known_qualities(other_archives(out), header.context, needs_bleu="bleu" in config.objectives)
     with (
         pool_for(config, partial(evaluator_of, part, inputs), out, header.context) as pool,
         evaluations(config.evaluations, len(archive)) as progress,
@@ -93,6 +100,8 @@ def _run(part: SearchPart, inputs: Inputs, out: Path) -> None:
             asynchronous=config.asynchronous,
             on_progress=shown_on(progress),
         )
+    if not len(archive):
+        raise _nothing_within(problem)
     if outcome.exhausted:
         print(outcome.message, file=sys.stderr, flush=True)
     _report_quality(config, problem, archive, inputs.seed, out)
@@ -107,7 +116,7 @@ def problem_of(part: SearchPart, inputs: Inputs) -> Problem:
     config, space = part.search, part.space.space
     vocab_size = PreparedData.open(inputs["data"]).summary.vocab_size
     model = cost_model(inputs["predictor"], space, vocab_size=vocab_size, pre_norm=part.pre_norm)
-    limits = () if config.within is None else parse_budget(config.within)
+    limits = () if config.within is None else parse_budget(config.within, "search.within")
     kind = config.quality_predictor
     return Problem(
         codec=model.codec,
@@ -136,7 +145,7 @@ def evaluator_of(part: SearchPart, inputs: Inputs) -> Evaluator:
 def context_of(part: SearchPart, inputs: Inputs) -> dict[str, Any]:
     """What an archive's values depend on: the folders of the inputs, and the sentences."""
     folders = {name: folder.name for name, folder in inputs.folders.items()}
-    return {**folders, "sentences": part.search.sentences}
+    return {**folders, "sentences": part.search.sentences, "evaluator": _EVALUATOR}
 
 
 def evaluations(total: int, done: int) -> Progress:
@@ -161,10 +170,35 @@ def warn_if_torn(archive: Archive) -> None:
         print(f"{archive.path}:{line}: the torn last line was dropped; it is evaluated again", file=sys.stderr)
 
 
-def _other_searches(out: Path) -> list[Path]:
-    """Archives of other searches of this run, finished or not."""
-    return sorted(
-        path for path in out.parent.glob(f"*/{ARCHIVE}") if path.parent != out and not path.parent.is_symlink()
+def other_archives(out: Path) -> list[Path]:
+    """The archives of this run beside the one in `out`: of searches and of choices that searched on, finished or not.
+
+    Args:
+        out: the folder that a stage makes: RUN/STAGE/HASH.
+    """
+    found = [path for stage in ("search", "select") for path in out.parents[1].glob(f"{stage}/*/{ARCHIVE}")]
+    return sorted(path for path in found if path.parent != out and not path.parent.is_symlink())
+
+
+def _nothing_within(problem: Problem) -> ConfigError:
+    """The refusal of a search that found nothing within `search.within`: what comes nearest, and what would do."""
+    genome_G, _ = nearest_to_limits(problem)
+    arch = problem.codec.decode(genome_G)
+    (costs,) = problem.estimates([arch])
+    broken = [limit for limit in problem.limits if limit.upper(costs[limit.cost]) > limit.max]
+    takes, enough = [], []
+    for limit in broken:
+        bound = limit.upper(costs[limit.cost])
+        at_quantile = f" (upper {100 * limit.quantile:g} % bound)" if limit.cost == LATENCY else ""
+        takes.append(f"{shown_cost(limit.cost, bound)}{at_quantile}, where {limit.max:.4g} is allowed")
+        ratio = limit.ratio_of(bound * _ROUNDED_UP)
+        enough.append(f"{limit.key} to {bound * _ROUNDED_UP if ratio is None else ratio:.4g}")
+    return ConfigError(
+        broken[0].key,
+        broken[0].given,
+        f"no architecture was found whose predicted costs keep it: the nearest, {arch.digest}, takes "
+        f"{' and '.join(takes)}",
+        hint=f"Raise {' and '.join(enough)} or more, or widen the space",
     )
 
 

@@ -2,7 +2,7 @@
 
 It holds `selection.json`. Where too few evaluated sub-transformers lie just below the budget, it goes on searching in
 a copy of the archive, `archive.jsonl`; where a predicted latency is doubtful, it measures, in a copy of the measured
-table, `table.jsonl`. What finished stages hold never changes.
+table, `table.jsonl`. What finished stages hold never changes. `rounds.json` says where each going on ended.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +23,31 @@ from automoe.pipeline.config import RunConfig
 from automoe.pipeline.costing import cost_model
 from automoe.pipeline.files import PREDICTOR_FILE, SELECTION
 from automoe.pipeline.measuring import Bench
-from automoe.pipeline.search import SearchPart, evaluations, evaluator_of, problem_of, shown_on, warn_if_torn
+from automoe.pipeline.search import (
+    SearchPart,
+    evaluations,
+    evaluator_of,
+    other_archives,
+    problem_of,
+    shown_on,
+    warn_if_torn,
+)
 from automoe.pipeline.spaces import searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
+from automoe.pipeline.workers import pool_for
 from automoe.predictor import make_predictor
 from automoe.search import (
     ARCHIVE,
     Archive,
     Estimate,
-    Evaluator,
-    InProcess,
     Interval,
     Limit,
-    Quality,
     Record,
+    Remembering,
     ResolvedLimit,
     SelectConfig,
+    known_qualities,
     parse_budget,
     read_archive,
     run_search,
@@ -49,6 +58,7 @@ from automoe.search.problem import QUALITIES
 from automoe.search.searchers.focused import FocusedOptions, FocusedSearch
 from automoe.space import Architecture
 
+_ROUNDS = "rounds.json"
 _BETWEEN_SESSIONS = 0.02
 """Share by which two measurements of one model differ that were made at different times (seen: 0 to 2 %)."""
 
@@ -172,43 +182,68 @@ class RefittedCosts:
 
 
 class _SearchingOn:
-    """Continues a finished search below the budget, in a copy of its archive."""
+    """Continues a finished search below the budget, in a copy of its archive.
+
+    It evaluates in as many processes as the search; `automoe worker` joins searches only.
+    """
 
     def __init__(
         self, part: SelectPart, inputs: Inputs, limits: tuple[ResolvedLimit, ...], out: Path, model: RefittedCosts
     ) -> None:
         self._part, self._inputs, self._limits, self._out = part, inputs, limits, out
-        self._problem = replace(problem_of(part, inputs), predict_costs=model, limits=())
-        self._evaluator: Evaluator | None = None
+        self._problem = replace(problem_of(part, inputs), predict_costs=model)
         self._searched = read_archive(inputs["search"] / ARCHIVE)
-        self._asked = 0
+        self._round = 0
 
-    def evaluate(self, num: int) -> Sequence[Record]:
-        """Evaluates so many further sub-transformers; returns all there are, in the order of their evaluation."""
+    def evaluate(self, num: int, known: Sequence[Record]) -> Sequence[Record]:
+        """Evaluates up to so many further sub-transformers.
+
+        Args:
+            num: how many.
+            known: what was evaluated before, with the costs that are known now.
+
+        Returns:
+            All records, in the order of their evaluation.
+        """
+        archive = self._opened()
+        ends = read_json(self._out / _ROUNDS) if (self._out / _ROUNDS).exists() else []
+        if self._round == len(ends):  # a round that ended before the process was killed is not looked at again
+            self._search(archive, num, known)
+            ends = [*ends, len(archive)]
+            write_json(self._out / _ROUNDS, ends)
+        self._round += 1
+        return archive.records[: ends[self._round - 1]]
+
+    def _opened(self) -> Archive:
         path = self._out / ARCHIVE
         if not path.exists():
             self._searched.copy_to(path)
         archive = Archive.open(path, self._searched.header)
         warn_if_torn(archive)
-        given = len(self._searched) + self._asked
-        self._asked += num
-        searcher = FocusedSearch(self._problem, _focus(self._part), self._inputs.seed, self._limits)
-        with evaluations(given + num, len(archive)) as progress:
-            run_search(
-                searcher,
+        return archive
+
+    def _search(self, archive: Archive, num: int, known: Sequence[Record]) -> None:
+        """Adds up to `num` records to the archive, which begins with what is known."""
+        part, context = self._part, archive.header.context
+        elsewhere = known_qualities(other_archives(self._out), context, needs_bleu="bleu" in part.search.objectives)
+        # Nobody joins from elsewhere, so there is no place to meet either.
+        section = replace(part.search, workers=max(1, part.search.workers), storage=None)
+        target = len(known) + num
+        with (
+            pool_for(section, partial(evaluator_of, part, self._inputs), self._out, context) as pool,
+            evaluations(target, len(archive)) as progress,
+        ):
+            outcome = run_search(
+                FocusedSearch(self._problem, _focus(part), self._inputs.seed, self._limits),
                 self._problem,
                 archive,
-                InProcess(self._evaluate),
-                evaluations=given + num,
-                given=given,
+                Remembering(pool, elsewhere),
+                evaluations=target,
+                given=known,
                 on_progress=shown_on(progress),
             )
-        return archive.records[: given + num]
-
-    def _evaluate(self, arch: Architecture) -> Quality:
-        if self._evaluator is None:
-            self._evaluator = evaluator_of(self._part, self._inputs)
-        return self._evaluator(arch)
+        if outcome.exhausted:
+            print(outcome.message, file=sys.stderr, flush=True)
 
 
 def _focus(part: SelectPart) -> FocusedOptions:

@@ -14,7 +14,7 @@ from typing import Any
 from automoe.errors import ConfigError, RunError
 from automoe.files import PARTIAL
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.run_folder import RunFolder, check_run_name
+from automoe.pipeline.run_folder import RunFolder, open_run
 from automoe.pipeline.search import SEARCH, context_of, evaluator_of
 from automoe.pipeline.stage import Inputs, Stage, Step, plan
 from automoe.pipeline.workers import Meeting, meeting_of
@@ -36,15 +36,15 @@ def run(stages: tuple[Stage[Any], ...], config: RunConfig, *, as_json: bool = Fa
 
     Raises:
         ConfigError: one architecture is given, so nothing is searched.
-        RunError: no search of these settings began within a minute, or its inputs are not here.
+        RunError: there is no such run, no search of these settings began within a minute, or its inputs are not here.
         AutoMoEError: evaluating failed, or the storage does not answer.
     """
     if SEARCH.name not in [stage.name for stage in stages]:
         raise ConfigError(
             "architecture", config.architecture, "one architecture is given, so nothing is searched", allowed="null"
         )
+    folder = open_run(Path(config.runs_dir), config.run)
     *before, step = plan(stages, config, SEARCH.name)
-    folder = RunFolder(Path(config.runs_dir) / check_run_name(config.run))
     hash = step.identity.hash
     inputs = _inputs(folder, before, step)
     partial = folder.partial(SEARCH.name, hash)
@@ -69,12 +69,12 @@ def run(stages: tuple[Stage[Any], ...], config: RunConfig, *, as_json: bool = Fa
 
 
 def _inputs(folder: RunFolder, before: list[Step], step: Step) -> Inputs:
-    """The finished results that the search reads; waits for the last ones."""
+    """The finished results that the search reads; waits for the last ones, and says so."""
     results = {each.stage.name: folder.result(each.stage.name, each.identity.hash) for each in before}
     needed = {name: results[name] for name in step.stage.needs}
-    deadline = time.monotonic() + _WAIT_S
+    waiting = _Waiting()
     while missing := [path for path in needed.values() if not path.is_dir()]:
-        if time.monotonic() > deadline:
+        if waiting.is_over(f"{missing[0]}, which the search reads"):
             raise RunError(
                 "is not there: a worker reads what the search reads",
                 file=missing[0],
@@ -85,15 +85,15 @@ def _inputs(folder: RunFolder, before: list[Step], step: Step) -> Inputs:
 
 
 def _opened(meeting: Meeting, name: str, folder: RunFolder, hash: str) -> FolderStore | OptunaStore | None:
-    """The store, once the search made it; None if the search is finished."""
-    deadline = time.monotonic() + _WAIT_S
+    """The store, once the search made it, which is waited for; None if the search is finished."""
+    waiting = _Waiting()
     while not folder.result(SEARCH.name, hash).is_dir():
-        store = meeting.open()
+        store = meeting.store()
         try:
             store.join(name)
             return store
         except NoStoreError as error:
-            if time.monotonic() > deadline:
+            if waiting.is_over(f"{SEARCH.name} {hash} ({_others(folder)})"):
                 raise RunError(
                     f"no search {hash} that takes workers runs here ({_others(folder)})",
                     file=folder.path / SEARCH.name,
@@ -101,6 +101,20 @@ def _opened(meeting: Meeting, name: str, folder: RunFolder, hash: str) -> Folder
                 ) from error
         time.sleep(0.2)
     return None
+
+
+class _Waiting:
+    """Waits for a search that may have been started at the same time, and says at once for what."""
+
+    def __init__(self) -> None:
+        self._deadline: float | None = None
+
+    def is_over(self, what: str) -> bool:
+        """Whether it lasted long enough; the first call begins it."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + _WAIT_S
+            print(f"waiting {_WAIT_S:.0f} s for {what}", file=sys.stderr, flush=True)
+        return time.monotonic() > self._deadline
 
 
 def _others(folder: RunFolder) -> str:

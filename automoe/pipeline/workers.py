@@ -15,6 +15,7 @@ from automoe.pipeline.config import SearchSection
 from automoe.search import Evaluator, InProcess, Pool, Quality, Remembering
 from automoe.search.store import FolderStore, OptunaStore
 from automoe.search.store_pool import StorePool
+from automoe.space import Architecture
 
 _FOLDER = "store"
 
@@ -33,7 +34,7 @@ class Meeting:
     """What is evaluated, as a hash."""
     lease_s: float
 
-    def open(self) -> FolderStore | OptunaStore:
+    def store(self) -> FolderStore | OptunaStore:
         """The store."""
         if self.url is None:
             return FolderStore(self.folder, self.context, self.lease_s)
@@ -75,10 +76,11 @@ def pool_for(
     """
     meeting = meeting_of(section, out, context)
     if section.workers == 1 and section.storage is None:
-        yield Remembering(InProcess(make_evaluator()), _known_in(meeting))
+        known, left_over = _left_in(meeting)
+        yield Remembering(InProcess(_loaded_when_needed(make_evaluator)), known, left_over)
     else:
         run = out.parent.parent.name
-        store = meeting.open()
+        store = meeting.store()
         with StorePool(
             store,
             workers=section.workers,
@@ -95,13 +97,29 @@ def _local_worker(_number: int) -> list[str]:
     return [sys.executable, "-m", "automoe.pipeline.local_worker"]
 
 
-def _known_in(meeting: Meeting) -> dict[str, Quality]:
-    """What workers of this search finished before it was killed; those that still look for work leave."""
+def _loaded_when_needed(make_evaluator: Callable[[], Evaluator]) -> Evaluator:
+    """Loads what evaluates with the first architecture: where all is known, nothing is loaded."""
+    loaded: list[Evaluator] = []
+
+    def evaluate(arch: Architecture) -> Quality:
+        if not loaded:
+            loaded.append(make_evaluator())
+        return loaded[0](arch)
+
+    return evaluate
+
+
+def _left_in(meeting: Meeting) -> tuple[dict[str, Quality], list[Architecture]]:
+    """What workers of this search finished before it was killed, and all that it had given to them.
+
+    Workers that still look for work leave.
+    """
     if not meeting.folder.exists():
-        return {}
+        return {}, []
     store = FolderStore(meeting.folder, meeting.context, meeting.lease_s)
     store.coordinate()
-    outcomes = store.outcomes()
+    outcomes, posted = store.outcomes(), store.posted()
     store.close()
     store.leave()
-    return {outcome.arch.digest: outcome.quality for outcome in outcomes if outcome.quality is not None}
+    known = {outcome.arch.digest: outcome.quality for outcome in outcomes if outcome.quality is not None}
+    return known, [*posted, *(outcome.arch for outcome in outcomes)]

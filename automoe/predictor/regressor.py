@@ -45,8 +45,12 @@ REGRESSORS: dict[str, type[Regressor]] = {"depth_lookup": DepthLookup, "ridge": 
 """The regressors that come with AutoMoE."""
 
 
-def find_regressor(kind: str) -> type[Regressor]:
+def find_regressor(kind: str, key: str = "predictor.kind") -> type[Regressor]:
     """The regressor of this name: one of `REGRESSORS`, or one that another package registers.
+
+    Args:
+        kind: the name.
+        key: where the user gave it, for messages.
 
     Raises:
         ConfigError: there is none.
@@ -59,7 +63,7 @@ def find_regressor(kind: str) -> type[Regressor]:
         return found
     known = sorted({*REGRESSORS, *others})
     raise ConfigError(
-        "predictor.kind",
+        key,
         kind,
         "there is no such predictor",
         allowed=", ".join(known),

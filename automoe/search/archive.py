@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from automoe.errors import AutoMoEError, ConfigError, DependencyError, SpaceError
 from automoe.files import write_atomically
-from automoe.search.dominance import non_dominated_sort
+from automoe.search.dominance import non_dominated
 from automoe.search.evaluator import Floats
 from automoe.search.hypervolume import hypervolume_over_time
 from automoe.search.problem import QUALITIES, Problem, check_objectives
@@ -149,7 +149,7 @@ class Archive:
 
     def on_front(self, objectives: Sequence[str]) -> NDArray[np.bool_]:
         """Which records no other beats in all of these objectives, bool of shape (N,); errors as `points`."""
-        return non_dominated_sort(self.points(objectives)) == 0
+        return non_dominated(self.points(objectives))
 
     @property
     def default_objectives(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -13,7 +13,7 @@ from automoe.search.costs import COSTS, DEVICES, LATENCY, UNITS, shown_cost
 from automoe.search.evaluator import Estimate
 from automoe.space import SearchSpace
 
-_LIKE = "For example budget: {latency_ms: 15, params_m: 8}"
+_LIKE = "For example {latency_ms: 15, params_m: 8}"
 _SUSPICIOUS = 1e6
 """No limit is as large as this in our units: it was meant in FLOPs, bytes or single parameters."""
 
@@ -32,9 +32,11 @@ class Limit:
     """Where latency is meant; without a meaning for exact costs."""
     quantile: float = 0.9
     """The probability with which a predicted latency has to keep the limit."""
+    section: str = field(default="budget", metadata={"hashed": False})
+    """The key of the budget, for messages."""
 
     def __post_init__(self) -> None:
-        key = f"budget.{self.cost}"
+        key = f"{self.section}.{self.cost}"
         if self.cost not in COSTS:
             hint = did_you_mean(self.cost, COSTS)
             raise ConfigError(key, problem="is no cost", allowed=", ".join(COSTS), hint=hint)
@@ -66,11 +68,13 @@ class ResolvedLimit:
     quantile: float = 0.9
     coverage: float = 0.9
     """Share of the truth that lies between `lower` and `upper` of an `Estimate`."""
+    section: str = "budget"
+    """The key of the budget, for messages."""
 
     @property
     def key(self) -> str:
         """Where the user gave it."""
-        return f"budget.{self.cost}" + ("" if self.max_ratio is None else ".max_ratio")
+        return f"{self.section}.{self.cost}" + ("" if self.max_ratio is None else ".max_ratio")
 
     @property
     def given(self) -> float:
@@ -107,12 +111,13 @@ class ResolvedLimit:
         return form | ({"device": self.device, "quantile": self.quantile} if self.cost == LATENCY else {})
 
 
-def parse_budget(value: Any) -> tuple[Limit, ...]:
+def parse_budget(value: Any, key: str = "budget") -> tuple[Limit, ...]:
     """Reads a budget.
 
     Args:
         value: `{latency_ms: 15, params_m: 8}`, where an entry may be a mapping too (`{max_ratio: 0.6}`,
             `{max: 15, quantile: 0.9}`) or null for no limit; or a list of such mappings that name their `cost`.
+        key: where the user gave it, for messages.
 
     Raises:
         ConfigError: the first mistake, with its key.
@@ -120,17 +125,17 @@ def parse_budget(value: Any) -> tuple[Limit, ...]:
     if isinstance(value, Mapping):
         entries = [(str(cost), entry) for cost, entry in value.items() if entry is not None]
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        entries = [_named(index, entry) for index, entry in enumerate(value)]
+        entries = [_named(f"{key}[{index}]", entry) for index, entry in enumerate(value)]
     else:
-        raise ConfigError("budget", value, "is neither a mapping nor a list", hint=_LIKE)
+        raise ConfigError(key, value, "is neither a mapping nor a list", hint=_LIKE)
     if not entries:
-        raise ConfigError("budget", problem="is empty", allowed=", ".join(COSTS), hint=_LIKE)
+        raise ConfigError(key, problem="is empty", allowed=", ".join(COSTS), hint=_LIKE)
     seen: set[str] = set()
     for cost, _ in entries:
         if cost in seen:
-            raise ConfigError(f"budget.{cost}", problem="is given twice")
+            raise ConfigError(f"{key}.{cost}", problem="is given twice")
         seen.add(cost)
-    return tuple(_limit(cost, entry) for cost, entry in entries)
+    return tuple(_limit(cost, entry, key) for cost, entry in entries)
 
 
 def resolve(
@@ -151,6 +156,7 @@ def resolve(
             device=limit.device,
             quantile=limit.quantile,
             coverage=coverage,
+            section=limit.section,
         )
         for limit in limits
     )
@@ -197,8 +203,7 @@ def used_share(costs: Mapping[str, Estimate], limits: Sequence[ResolvedLimit]) -
     return max(limit.upper(costs[limit.cost]) / limit.max for limit in limits)
 
 
-def _named(index: int, entry: Any) -> tuple[str, Any]:
-    key = f"budget[{index}]"
+def _named(key: str, entry: Any) -> tuple[str, Any]:
     if not isinstance(entry, Mapping):
         raise ConfigError(key, entry, "is not a mapping", hint="For example {cost: latency_ms, max: 15}")
     if entry.get("cost") is None:
@@ -206,19 +211,19 @@ def _named(index: int, entry: Any) -> tuple[str, Any]:
     return str(entry["cost"]), {name: value for name, value in entry.items() if name != "cost"}
 
 
-def _limit(cost: str, entry: Any) -> Limit:
+def _limit(cost: str, entry: Any, section: str) -> Limit:
     if not isinstance(entry, Mapping):
-        return Limit(cost=cost, max=entry)
+        return Limit(cost=cost, max=entry, section=section)
     allowed = ("max", "max_ratio", "device", "quantile")
     given = {str(name): value for name, value in entry.items() if value is not None}
     for name in given:
-        key = f"budget.{cost}.{name}"
+        key = f"{section}.{cost}.{name}"
         if name not in allowed:
             hint = did_you_mean(name, allowed)
             raise ConfigError(key, problem="is not known", allowed=", ".join(allowed), hint=hint)
         if name in ("device", "quantile") and cost in COSTS and cost != LATENCY:
             raise ConfigError(key, given[name], f"has no meaning: {cost} is computed exactly", hint="Leave it out")
-    return Limit(cost=cost, **given)
+    return Limit(cost=cost, section=section, **given)
 
 
 def _check_max(key: str, value: Any, unit: str) -> None:

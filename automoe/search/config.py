@@ -46,7 +46,7 @@ class ArchitectureSearchConfig:
             raise ConfigError("search.options", self.options, "is no mapping", hint="For example {population: 24}")
         options_of(self.searcher, self.options)
         if self.within is not None:
-            parse_budget(self.within)
+            parse_budget(self.within, "search.within")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Sorting by dominance (Deb et al. 2002, NSGA-II): which points no other point beats, and how lonely they are.
 
-Shape suffixes: N points, M objectives; lower is better in every one.
+Shape suffixes: N points, F of them on the front, M objectives; lower is better in every one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,24 @@ def non_dominated_sort(objective_NM: Floats) -> NDArray[np.int64]:
         beaten_by_N = beaten_by_N - dominates_NN[members_N].sum(axis=0)
         front += 1
     return front_N
+
+
+def non_dominated(objective_NM: Floats) -> NDArray[np.bool_]:
+    """Which points no other dominates, as `non_dominated_sort(...) == 0`, in memory for the front alone.
+
+    In lexicographic order a point is dominated only by points before it, so it is compared to the front so far.
+    """
+    front_FM = np.empty_like(objective_NM)
+    on_front_N = np.zeros(len(objective_NM), dtype=bool)
+    num = 0
+    for index in np.lexsort(objective_NM.T[::-1]) if objective_NM.size else range(len(objective_NM)):
+        point_M, before_FM = objective_NM[index], front_FM[:num]
+        no_worse_F = (before_FM <= point_M).all(axis=1)
+        if not (no_worse_F & (before_FM < point_M).any(axis=1)).any():
+            front_FM[num] = point_M
+            on_front_N[index] = True
+            num += 1
+    return on_front_N
 
 
 def crowding_distance(objective_NM: Floats) -> Floats:

@@ -16,6 +16,7 @@ COORDINATOR_PID = "AUTOMOE_COORDINATOR_PID"
 """The environment variable that tells a worker who started it: it leaves when that process has died."""
 _STOP_PATIENCE_S = 5.0
 _LAST_BYTES = 20_000
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 class LocalWorkers:
@@ -73,8 +74,12 @@ class LocalWorkers:
 
     def last_words(self) -> str:
         """How the worker ended that ended worst: one that was not stopped by a signal says most."""
-        order = sorted(range(len(self._processes)), key=lambda number: self._processes[number].returncode or 0)
-        return self._ending(order[-1])
+        return self._ending(self._worst())
+
+    def last_trace(self) -> str | None:
+        """All that this worker said, if a defect of ours ended it."""
+        said = self._said_by(self._worst())
+        return said if _TRACEBACK in said else None
 
     def stop(self) -> None:
         """Ends them: asks first, and kills those that do not hear."""
@@ -92,10 +97,16 @@ class LocalWorkers:
             said.close()
         self._processes, self._said = [], []
 
+    def _worst(self) -> int:
+        return max(range(len(self._processes)), key=lambda number: self._processes[number].returncode or 0)
+
     def _ending(self, number: int) -> str:
         code = self._processes[number].returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        lines = self._said_by(number).splitlines()
+        return f"worker {number} {how}" + (f" ({lines[-1].strip()})" if lines else "")
+
+    def _said_by(self, number: int) -> str:
         said = self._said[number]
         said.seek(max(0, said.seek(0, os.SEEK_END) - _LAST_BYTES))
-        lines = said.read().decode(errors="replace").strip().splitlines()
-        return f"worker {number} {how}" + (f" ({lines[-1].strip()})" if lines else "")
+        return said.read().decode(errors="replace").strip()

@@ -1,8 +1,8 @@
 """The loop of a search: ask the searcher, evaluate what is not in the archive yet, tell, go on.
 
 By generations, the archive depends on the seed and on nothing that happens while it runs: not on the number of
-workers, nor on which of them is fast, nor on how often it was killed. Asynchronously no worker ever waits, and the
-archive is in the order in which the evaluations end.
+workers, nor on which of them is fast, nor on how often it was killed. Asynchronously no worker waits for a slower
+one, and the archive is in the order in which the evaluations end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ OnProgress = Callable[[Record], None]
 """Hears of every record as it is added."""
 
 
-_MOMENT_SECONDS = 0.1
+_MOMENT_SECONDS = 1.0
+"""What was evaluated in so little time is written together, at the latest at the end of its generation."""
 _LEFT_OVER = "left-over"
 """Where an architecture came from that a killed search had asked for; who proposed it is not known any more."""
 
@@ -39,7 +40,7 @@ class SearchOutcome:
     exhausted: bool
     """Whether it ended early because no unseen architecture was found."""
     message: str
-    """The same in words."""
+    """The same in words; it says that the space is exhausted only where that is certain."""
 
 
 def run_search(
@@ -49,7 +50,7 @@ def run_search(
     pool: Pool,
     *,
     evaluations: int,
-    given: int = 0,
+    given: Sequence[Record] = (),
     asynchronous: bool = False,
     on_progress: OnProgress | None = None,
 ) -> SearchOutcome:
@@ -64,7 +65,8 @@ def run_search(
         archive: empty, or what an earlier run with the same arguments left.
         pool: evaluates.
         evaluations: records at which it ends.
-        given: records at the beginning of the archive that an earlier search left: they are told, not planned again.
+        given: what an earlier search left at the beginning of the archive, as the searcher shall hear of it: for
+            example with costs that are predicted anew. They are told, not planned again.
         asynchronous: whether a new architecture is asked for whenever a worker is free, instead of by generations.
         on_progress: hears of each record as it is added.
 
@@ -83,11 +85,12 @@ class _Search:
         archive: Archive,
         pool: Pool,
         target: int,
-        given: int,
+        given: Sequence[Record],
         on_progress: OnProgress | None,
     ) -> None:
         self._searcher, self._problem, self._archive, self._pool = searcher, problem, archive, pool
         self._target, self._given = target, given
+        _check_begin(archive, given)
         self._unsaved: list[Record] = []
         self._saved_at = time.monotonic()
         self._on_progress = on_progress
@@ -109,7 +112,7 @@ class _Search:
 
     def run_freely(self) -> SearchOutcome:
         """Keeps every worker busy; a generation is what was asked between two records."""
-        self._searcher.tell(self._archive.records)
+        self._searcher.tell([*self._given, *self._archive.records[len(self._given) :]])
         pending: dict[str, Candidate] = {}
         for arch in self._pool.left_over:
             if arch.digest not in self._archive:
@@ -140,9 +143,9 @@ class _Search:
 
         The last one may be unfinished: it is planned again.
         """
-        records, begin = self._archive.records, self._given
-        self._searcher.tell(records[:begin])
-        generation = records[begin - 1].generation + 1 if begin else 0
+        records, begin = self._archive.records, len(self._given)
+        self._searcher.tell(self._given)
+        generation = self._given[-1].generation + 1 if begin else 0
         while begin < len(records) and records[-1].generation > (generation := records[begin].generation):
             size = sum(record.generation == generation for record in records[begin:])
             if self._searcher.replayed:
@@ -173,7 +176,7 @@ class _Search:
             self._save()
 
     def _add(self, candidate: Candidate, costs: Mapping[str, Estimate], quality: Quality, generation: int) -> None:
-        """Notes an evaluated candidate. What takes less than a moment is written together with the next ones."""
+        """Notes an evaluated candidate; it is written now, or with the next ones."""
         _check_quality(candidate.arch, quality)
         record = Record(
             index=len(self._archive) + len(self._unsaved), digest=candidate.arch.digest, arch=candidate.arch,
@@ -196,9 +199,10 @@ class _Search:
         message = f"{num} architectures were evaluated"
         if exhausted:
             within = " that keeps the limits" if self._problem.limits else ""
-            message = (
-                f"the search space is exhausted: no architecture{within} was found beyond the {num} evaluated ones"
-            )
+            if self._problem.is_exhausted([record.arch for record in self._archive.records]):
+                message = f"the search space is exhausted: it has no architecture{within} beside the {num} evaluated"
+            else:
+                message = f"no further architecture{within} was found beside the {num} evaluated"
         return SearchOutcome(evaluated=num, exhausted=exhausted, message=message)
 
 
@@ -207,6 +211,15 @@ def _check_quality(arch: Architecture, quality: Quality) -> None:
         if value is not None and not math.isfinite(value):
             hint = "Its weights diverged in training: train with a lower learning rate"
             raise AutoMoEError("is not a number", key=f"{name} of architecture {arch.digest}", value=value, hint=hint)
+
+
+def _check_begin(archive: Archive, given: Sequence[Record]) -> None:
+    """Raises if the archive does not begin with what is given."""
+    if len(given) > len(archive):
+        raise _foreign(archive, len(archive))
+    for index, (record, expected) in enumerate(zip(archive.records, given, strict=False)):
+        if record.digest != expected.digest:
+            raise _foreign(archive, index)
 
 
 def _foreign(archive: Archive, index: int) -> AutoMoEError:

@@ -17,7 +17,8 @@ from automoe.progress import Progress
 from automoe.search.archive import Archive
 from automoe.search.optuna_genes import GeneParameters, load_optuna, quiet
 from automoe.search.record import Record
-from automoe.search.store.optuna_storage import JOURNAL, masked, open_storage, storage_errors
+from automoe.search.store.optuna_storage import open_storage, storage_errors
+from automoe.search.store.storage_url import JOURNAL, masked
 from automoe.space import GenomeCodec, SearchSpace
 
 
@@ -44,15 +45,15 @@ def mirror(archive: Archive, storage: str, *, space: SearchSpace, objectives: Se
 
     Raises:
         SpaceError: the archive is of another space.
-        ConfigError: an objective was not recorded, or the URL is none.
-        DependencyError: Optuna or the database's driver is not installed.
-        AutoMoEError: the storage does not answer, or the study is not of this archive.
+        ConfigError: an objective was not recorded, or the URL is none (the key is `storage`).
+        AutoMoEError: Optuna or the database's driver is not installed, the storage does not answer or is damaged, or
+            the study is not of this archive.
     """
     archive.header.check_space(space.digest, space.name, archive.path)
     archive.points(objectives)
     url = storage if "://" in storage else JOURNAL + storage
     with _answering(masked(url)), quiet():
-        opened = open_storage(url)
+        opened = open_storage(url, "storage")
         try:
             study = load_optuna().create_study(
                 storage=opened,
@@ -144,7 +145,11 @@ def _answering(place: str) -> Iterator[None]:
             yield
     except AutoMoEError as error:
         if error.file == place and error.hint is not None and error.problem.startswith("the storage"):
-            error.hint = "The archive is as it was. Bring the storage back and repeat: only what is missing is copied"
+            error.hint = (
+                "The archive is as it was. Bring the storage back and repeat: only what is missing is copied"
+                if "does not answer" in error.problem
+                else "The archive is as it was. Name another storage"
+            )
             error.args = (str(error),)
         raise
 

@@ -100,10 +100,12 @@ class Remembering:
     Args:
         pool: evaluates what is not known.
         known: qualities by digest, of the same weights on the same sentences.
+        left_over: what a killed search had submitted, beside what the pool knows of.
     """
 
-    def __init__(self, pool: Pool, known: Mapping[str, Quality]) -> None:
+    def __init__(self, pool: Pool, known: Mapping[str, Quality], left_over: Sequence[Architecture] = ()) -> None:
         self._pool, self._known = pool, known
+        self._left_over = {arch.digest: arch for arch in left_over}
         self._remembered: deque[Finished] = deque()
         self.reused = 0
         """How many were known."""
@@ -116,11 +118,12 @@ class Remembering:
     @property
     def left_over(self) -> Sequence[Architecture]:
         """See `Pool.left_over`."""
-        return self._pool.left_over
+        return tuple((self._left_over | {arch.digest: arch for arch in self._pool.left_over}).values())
 
     def submit(self, arch: Architecture) -> None:
         """See `Pool.submit`."""
         digest = arch.digest
+        self._left_over.pop(digest, None)
         if digest in self._known:
             self.reused += 1
             self._remembered.append(Finished(digest, self._known[digest]))

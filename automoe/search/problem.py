@@ -22,6 +22,9 @@ from automoe.space import Architecture, GenomeCodec
 QUALITIES = ("loss", "bleu")
 """What evaluating an architecture gives: the validation loss in nats per token, and BLEU where it is an objective."""
 OBJECTIVES = (*QUALITIES, *COSTS)
+ENUMERABLE = 100_000
+"""Architectures of a space that is searched through to its last one."""
+_CHUNK = 4096
 _DECIMALS = 6
 """A guess is rounded, so that the last bits of a matrix product, which differ between machines, decide nothing."""
 
@@ -70,6 +73,23 @@ class Problem:
     def keeps(self, costs: Mapping[str, Estimate]) -> bool:
         """Whether an architecture of these predicted costs is within all limits."""
         return not self.limits or used_share(costs, self.limits) <= 1
+
+    def is_exhausted(self, archs: Sequence[Architecture]) -> bool:
+        """Whether it is certain that beside these architectures none keeps the limits.
+
+        False also where there are too many architectures to look at each of them.
+        """
+        census = self.codec.space.census
+        if census.num_architectures > ENUMERABLE:
+            return False
+        seen = {self.codec.encode(arch).tobytes() for arch in archs}
+        unseen = [genome_G for genome_G in census.enumerate() if genome_G.tobytes() not in seen]
+        if not self.limits or not unseen:
+            return not unseen
+        chunks = (np.stack(unseen[begin : begin + _CHUNK]) for begin in range(0, len(unseen), _CHUNK))
+        return not any(
+            self.keeps(costs) for genome_NG in chunks for costs in self.estimates(self.codec.decode_all(genome_NG))
+        )
 
     def quality_NQ(self, records: Sequence[Record]) -> Floats:
         """Float64 of shape (N, Q), lower is better: the loss, 100 - BLEU."""

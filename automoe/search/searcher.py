@@ -7,9 +7,9 @@ with `automoe.testing.SearcherContract`. Archive, workers, resuming and reports 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from automoe.errors import AutoMoEError, ConfigError, did_you_mean
@@ -30,6 +30,9 @@ class Candidate(NamedTuple):
 
 class Searcher(Protocol):
     """Proposes architectures and hears what they were worth.
+
+    One that cannot serve any objectives has a static method `check_objectives(options, objectives)` too, which raises
+    ConfigError: it is called before anything is computed.
 
     What it asks for depends on the problem, its options, the seed and what it was told and asked before, on nothing
     else. So a search that was killed goes on: a new searcher is told what the archive holds, generation by
@@ -83,6 +86,7 @@ def find_searcher(name: str) -> type[Searcher]:
 
     Raises:
         ConfigError: there is none.
+        AutoMoEError: the package that registers it cannot be loaded.
     """
     if name in SEARCHERS:
         module, _, attribute = SEARCHERS[name].partition(":")
@@ -90,7 +94,7 @@ def find_searcher(name: str) -> type[Searcher]:
         return own
     others = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name in others:
-        found: type[Searcher] = others[name].load()
+        found: type[Searcher] = _loaded(others[name])
         return found
     known = sorted({*SEARCHERS, *others})
     hint = did_you_mean(name, known)
@@ -117,16 +121,9 @@ def options_of(name: str, given: Mapping[str, Any]) -> Any:
             raise ConfigError(
                 f"search.options.{key}", given[key], problem, allowed=", ".join(known) or "none", hint=hint
             )
-    for key, value in given.items():
-        default = known[key].default
-        wrong = isinstance(value, bool) != isinstance(default, bool) or not isinstance(
-            value, (int, float) if isinstance(default, float) else type(default)
-        )
-        if wrong and default is not None:
-            allowed = f"of the type {type(default).__name__}, such as {default}"
-            raise ConfigError(f"search.options.{key}", value, "is of the wrong type", allowed=allowed)
+    settings = {key: _typed(known[key], value) for key, value in given.items()}
     try:
-        return kind(**given)
+        return kind(**settings)
     except AutoMoEError as error:
         if error.key is not None and not error.key.startswith("search."):
             error.key = f"search.options.{error.key}"
@@ -134,11 +131,59 @@ def options_of(name: str, given: Mapping[str, Any]) -> Any:
         raise
 
 
+def check_objectives_of(name: str, options: Any, objectives: Sequence[str]) -> None:
+    """Checks that a searcher can serve objectives, as soon as they are known, if it has a method that says so.
+
+    Args:
+        name: of the searcher.
+        options: of the searcher, as `options_of` returns them.
+        objectives: names out of `OBJECTIVES`.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    check = getattr(find_searcher(name), "check_objectives", None)
+    if check is not None:
+        check(options, objectives)
+
+
 def make_searcher(name: str, problem: Problem, options: Mapping[str, Any], seed: int) -> Searcher:
     """A searcher that was told nothing yet.
 
     Raises:
-        ConfigError: as `options_of`.
+        ConfigError: as `options_of` and `check_objectives_of`.
         DependencyError: the searcher needs a package that is not installed.
     """
-    return find_searcher(name)(problem, options_of(name, options), seed)
+    settings = options_of(name, options)
+    check_objectives_of(name, settings, problem.objectives)
+    return find_searcher(name)(problem, settings, seed)
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # whatever another package's module raises when it is imported
+        package = "another package" if point.dist is None else f"the package {point.dist.name!r}"
+        raise AutoMoEError(
+            f"{package} registers it as {point.value!r}, which cannot be loaded: {type(error).__name__}: {error}",
+            key="search.searcher",
+            value=point.name,
+            hint="Mend that package, or take another searcher",
+        ) from error
+
+
+def _typed(setting: Field[Any], value: Any) -> Any:
+    """The value of a setting, which must be of the type of its default; a list for a tuple becomes one.
+
+    A setting without a default, or with None for one, takes anything: its class checks it.
+    """
+    default = setting.default if setting.default_factory is MISSING else setting.default_factory()
+    if default is MISSING or default is None:
+        return value
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(value)
+    wanted = (int, float) if isinstance(default, float) else type(default)
+    if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, wanted):
+        allowed = f"of the type {type(default).__name__}, such as {default}"
+        raise ConfigError(f"search.options.{setting.name}", value, "is of the wrong type", allowed=allowed)
+    return value

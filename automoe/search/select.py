@@ -7,6 +7,7 @@ of the measurement does; exact costs if they do. Nothing here is random.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from automoe.errors import ConfigError
@@ -20,6 +21,8 @@ from automoe.search.selection import Selection, costs_of
 _RUNNER_UPS = 5
 Refit = Callable[[Mapping[str, Estimate], Sequence[Record]], Sequence[Record]]
 """(measured latencies by digest, records) -> the records with their costs predicted anew."""
+ContinueSearch = Callable[[int, Sequence[Record]], Sequence[Record]]
+"""(how many more, the records with their costs as they are known now) -> all records, or the new ones."""
 Verdict = Literal["keeps", "doubtful", "breaks"]
 
 
@@ -28,7 +31,7 @@ def select(
     limits: Sequence[ResolvedLimit],
     config: SelectConfig,
     measure: Measure | None = None,
-    continue_search: Callable[[int], Sequence[Record]] | None = None,
+    continue_search: ContinueSearch | None = None,
     *,
     known: Mapping[str, Estimate] | None = None,
     refit: Refit | None = None,
@@ -49,12 +52,11 @@ def select(
         limits: the budget.
         config: when to search on, and how much to measure.
         measure: measures a latency; None if nothing can be measured: the bounds of the predictions decide alone.
-        continue_search: adds so many evaluations just below the budget (`run_focused`) and returns all records, or
-            the new ones; None if the search cannot go on.
+        continue_search: adds so many evaluations just below the budget (`FocusedSearch`); None if the search cannot
+            go on.
         known: latencies that were measured before, by digest; they stand for the predictions.
         refit: fits the predictor to what was measured too and gives the records with their costs predicted anew; what
             `continue_search` evaluates afterwards is predicted likewise. None leaves the predictions as they are.
-
         quality: what is best, out of `QUALITIES`: the lowest loss, or the highest BLEU.
 
     Raises:
@@ -182,7 +184,7 @@ def _with_more_near_the_budget(
     records: Sequence[Record],
     limits: Sequence[ResolvedLimit],
     config: SelectConfig,
-    continue_search: Callable[[int], Sequence[Record]] | None,
+    continue_search: ContinueSearch | None,
     known: Mapping[str, Estimate],
 ) -> tuple[list[Record], list[str]]:
     """All records there are in the end, and what was found and done in words."""
@@ -209,14 +211,19 @@ def _searched_on(
     records: Sequence[Record],
     limits: Sequence[ResolvedLimit],
     config: SelectConfig,
-    continue_search: Callable[[int], Sequence[Record]],
+    continue_search: ContinueSearch,
     known: Mapping[str, Estimate],
 ) -> tuple[list[Record], list[str]]:
     """The records and those that the search adds below the budget, and what there is now in words."""
-    more = continue_search(config.extra_evaluations)
+    more = continue_search(config.extra_evaluations, [_as_known(record, known) for record in records])
     new = {record.digest: record for record in more} | {record.digest: record for record in records}
     found = list(new.values())
     return found, [_about_records(found, limits, config, known)]
+
+
+def _as_known(record: Record, known: Mapping[str, Estimate]) -> Record:
+    """The record with its latency as it was measured, if it was."""
+    return replace(record, costs=costs_of(record, known)) if record.digest in known else record
 
 
 def _about_records(

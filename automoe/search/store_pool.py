@@ -83,8 +83,12 @@ class StorePool:
 
     @property
     def slots(self) -> int:
-        """See `Pool.slots`: the workers that live, and at least those that are started here."""
-        return max(1, self._workers, len(self._workers_now()))
+        """See `Pool.slots`: the workers that live, at least those that are started here, and one more.
+
+        So the next architecture lies ready when a worker ends, or when one joins while this process waits in `next`;
+        further ones that join then get something as soon as any worker ends.
+        """
+        return max(1, self._workers, len(self._workers_now())) + 1
 
     @property
     def left_over(self) -> tuple[Architecture, ...]:
@@ -145,6 +149,8 @@ class StorePool:
             self._alone_since = None
         elif self._local is not None and self._local.started:
             self._take_in()  # what they delivered before they died: a failed evaluation is the better message
+            if trace := self._local.last_trace():
+                print(trace, file=sys.stderr, flush=True)
             raise AutoMoEError(
                 f"no worker is left: {self._local.last_words()}", key="search.workers", value=self._workers,
                 hint="Nothing that was finished is lost: mend it and run the same command again",
@@ -162,9 +168,12 @@ class StorePool:
             return
 
 
-def _failed(outcome: Outcome) -> AutoMoEError:
-    return AutoMoEError(
-        f"could not be evaluated by the worker {outcome.worker}: {outcome.message}",
-        key=f"architecture {outcome.arch.digest}",
-        hint="Nothing that was finished is lost: mend it and run the same command again",
-    )
+def _failed(outcome: Outcome) -> Exception:
+    """The error of an evaluation that failed: the user's, or a defect of ours, with its traceback."""
+    key, problem = f"architecture {outcome.arch.digest}", f"could not be evaluated by the worker {outcome.worker}"
+    if outcome.trace:
+        defect = RuntimeError(f"{key}: {problem}: {outcome.message}")
+        defect.add_note(f"\nThere it was:\n{outcome.trace}")
+        return defect
+    hint = "Nothing that was finished is lost: mend it and run the same command again"
+    return AutoMoEError(f"{problem}: {outcome.message}", key=key, hint=hint)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable
 
 from automoe.errors import AutoMoEError
 from automoe.search.evaluator import Evaluator, Quality
+from automoe.search.interruption import Interruption
 from automoe.search.store import Claim, Heartbeat, Pause, Store
 from automoe.space import Architecture
 
@@ -53,56 +53,69 @@ def work(
         KeyboardInterrupt: interrupted or terminated; the claim is given back.
     """
     store.join(worker)
-    held: list[Claim] = []
+    held = _Held(store)
 
     def beat() -> None:
         store.beat(worker)
-        for claim in tuple(held):
-            store.renew(claim)
+        held.renew()
 
     delivered = 0
     pause = Pause()
-    with _interrupted_when_terminated(), Heartbeat(beat, store.lease_s / BEATS_PER_LEASE):
+    with Interruption() as interruption, Heartbeat(beat, store.lease_s / BEATS_PER_LEASE):
         while stays() and not store.is_closed():
+            interruption.check()
             claim = store.claim(worker)
             if claim is None:
                 if store.silence() > patience_s:
                     break
-                pause.wait()
+                with interruption.allowed():
+                    pause.wait()
                 continue
-            held.append(claim)
-            quality = _evaluated(store, evaluate, claim)
+            held.take(claim)
+            try:
+                with interruption.allowed():
+                    quality = evaluate(claim.arch)
+            except BaseException as error:
+                held.drop()  # a renewal would undo what follows
+                _give_back(store, claim, error)
+                raise
             if store.finish(claim, quality):
                 delivered += 1
                 if on_progress is not None:
                     on_progress(claim.arch, quality)
-            held.clear()
+            held.drop()
             pause.reset()
     return delivered
 
 
-def _evaluated(store: Store, evaluate: Evaluator, claim: Claim) -> Quality:
-    try:
-        return evaluate(claim.arch)
-    except AutoMoEError as error:
+class _Held:
+    """The claim that a worker holds now, if it holds one, renewed by another thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._claim: Claim | None = None
+        self._lock = threading.Lock()
+
+    def take(self, claim: Claim) -> None:
+        with self._lock:
+            self._claim = claim
+
+    def drop(self) -> None:
+        """It is not renewed any more once this returns."""
+        with self._lock:
+            self._claim = None
+
+    def renew(self) -> None:
+        with self._lock:
+            if self._claim is not None:
+                self._store.renew(self._claim)
+
+
+def _give_back(store: Store, claim: Claim, error: BaseException) -> None:
+    """Says what became of a claim that was not evaluated."""
+    if isinstance(error, AutoMoEError):
         store.fail(claim, str(error))
-        raise
-    except Exception as error:
-        store.fail(claim, f"{type(error).__name__}: {error}")
-        raise
-    except BaseException:
+    elif isinstance(error, Exception):  # a defect of ours
+        store.fail(claim, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+    else:
         store.release(claim)
-        raise
-
-
-@contextmanager
-def _interrupted_when_terminated() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that the claim is given back: batch systems announce the end with it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

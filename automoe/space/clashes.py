@@ -73,22 +73,19 @@ def _pattern_clashes(side: str, choices: SideChoices, patterns: tuple[ExpertLaye
     if all(pattern.is_free for pattern in patterns):
         return
     for index, layer in enumerate(choices.layers[: choices.depth[-1]]):
-        if layer.experts.widths is not None:
+        widths = layer.experts.widths
+        depths = [depth for depth in choices.depth if depth > index]
+        asking = [pattern for pattern in patterns
+                  if any(role_of(pattern, side, index, depth) is Role.EXPERTS for depth in depths)]  # fmt: skip
+        if widths is not None and (asking or len(widths) > 1):
             problem = (
                 "widths of single experts say themselves which layers have experts, patterns of expert layers too"
             )
-            widths = " ".join(map(str, layer.experts.widths))
-            yield Clash(side=side, layer=index, gene="expert_widths", value=widths, problem=problem,
-                        allowed="experts and expert_width")  # fmt: skip
-        elif layer.experts.count[-1] == 1:
-            depths = [depth for depth in choices.depth if depth > index]
-            asking = [pattern for pattern in patterns
-                      if any(role_of(pattern, side, index, depth) is Role.EXPERTS for depth in depths)]  # fmt: skip
-            if asking:
-                problem = f"the pattern '{asking[0]}' gives this layer experts, but it can only be dense"
-                yield Clash(
-                    side=side, layer=index, gene="experts", value=1, problem=problem, allowed="a number above 1"
-                )
+            yield Clash(side=side, layer=index, gene="expert_widths", value=" ".join(map(str, widths)),
+                        problem=problem, allowed="experts and expert_width")  # fmt: skip
+        elif asking and layer.experts.count[-1] == 1:
+            problem = f"the pattern '{asking[0]}' gives this layer experts, but it can only be dense"
+            yield Clash(side=side, layer=index, gene="experts", value=1, problem=problem, allowed="a number above 1")
 
 
 def _shared_clashes(side: str, choices: SideChoices) -> Iterator[Clash]:

@@ -14,6 +14,7 @@ Shape suffix: N architectures.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -34,6 +35,15 @@ VARIABLES = (
 )
 """All sizes that a constraint can speak of."""
 _MAX_DEPTH = 50
+_MAX_NUMBER, _MAX_SIZE, _MAX_VALUE = 10**12, 1 << 20, 1 << 62
+"""The largest number that can be written, that any size can be, and that may come about on the way: int64 ends at
+2**63, and what goes beyond it would turn its sign unnoticed."""
+_LONG_NUMBER = re.compile(r"\b[0-9][0-9a-zA-Z_]{30,}")
+_SLIPS = (
+    ("&&", "Write and"), ("||", "Write or"), ("<>", "Write !="), ("=>", "Write >="), ("=<", "Write <="),
+    ("===", "Write =="),
+)  # fmt: skip
+"""What other languages write, and what is written here."""
 
 _NUMBERS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: np.add,
@@ -68,13 +78,17 @@ class Constraint:
 
         Raises:
             SpaceError: it is no expression of the grammar, speaks of an unknown size, of the layers of both sides, or
-                of no size at all.
+                of no size at all, or numbers above 2**62 could come about in it.
         """
+        if not text.strip():
+            raise _wrong(text, "is no expression: it is empty", hint="Write a condition, or remove it")
+        if _LONG_NUMBER.search(text):
+            raise _wrong(text, "holds a number beyond every model", allowed=f"at most {_MAX_NUMBER}")
         try:
             tree = ast.parse(" ".join(text.split()), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else "is too long or holds a null character"
-            raise _wrong(text, f"is no expression: {reason}") from None
+            raise _wrong(text, f"is no expression: {reason}", hint=_intended(text)) from None
         names = set(_names(tree, text, depth=0))
         if not _is_condition(tree):
             raise _wrong(text, "says nothing that can be true or false", hint="Compare two sizes: a <= b")
@@ -82,6 +96,7 @@ class Constraint:
             raise _wrong(text, "speaks of no size")
         if len({name.split(".")[0] for name in names if ".layer." in name}) > 1:
             raise _wrong(text, "joins layers of the encoder and of the decoder, which are not pairs")
+        _bounds(tree, text)
         return cls(text=ast.unparse(tree), variables=frozenset(names), _tree=tree)
 
     @property
@@ -112,20 +127,21 @@ def _names(node: ast.expr, text: str, depth: int) -> Iterator[str]:
     if isinstance(node, ast.Attribute | ast.Name):
         name = ast.unparse(node)
         if name not in VARIABLES:
-            raise _wrong(
-                text, f"speaks of {name}, which is no size", allowed=", ".join(VARIABLES),
-                hint=did_you_mean(name, VARIABLES),
-            )  # fmt: skip
+            side = name.partition(".")[0]
+            sizes = [size for size in VARIABLES if size.startswith(f"{side}.")] or VARIABLES
+            raise _wrong(text, f"speaks of {name}, which is no size", allowed=", ".join(sizes),
+                         hint=did_you_mean(name, sizes) or did_you_mean(name, VARIABLES))  # fmt: skip
         yield name
     elif isinstance(node, ast.Constant) and type(node.value) is int:
-        if abs(node.value) > 10**12:
-            raise _wrong(text, "holds a number beyond every model")
+        if abs(node.value) > _MAX_NUMBER:
+            raise _wrong(text, "holds a number beyond every model", allowed=f"at most {_MAX_NUMBER}")
     elif children := _children(node):
         for child in children:
             yield from _names(child, text, depth + 1)
     else:
         allowed = "sizes, whole numbers, + - * // %, < <= > >= == !=, and, or, not, ( )"
-        raise _wrong(text, f"holds {_shortened(ast.unparse(node))!r}, which is not allowed there", allowed=allowed)
+        raise _wrong(text, f"holds {_shortened(ast.unparse(node))!r}, which is not allowed there", allowed=allowed,
+                     hint=_intended_node(node))  # fmt: skip
 
 
 def _children(node: ast.expr) -> list[ast.expr]:
@@ -141,6 +157,67 @@ def _children(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         conditions = [node.operand]
     return conditions if all(map(_is_condition, conditions)) else []
+
+
+def _intended(text: str) -> str | None:
+    """How to write what is well-formed in another language."""
+    for slip, hint in _SLIPS:
+        if slip in text:
+            return hint
+    if re.search(r"(?<![<>=!])=(?!=)", text):
+        return "Write =="
+    return "Write not" if re.search(r"!(?!=)", text) else None
+
+
+def _intended_node(node: ast.expr) -> str | None:
+    """How to write what is well-formed in Python."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        return "Write //, which rounds down, or multiply the other side"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return "Write it as a product"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
+        return "Write and" if isinstance(node.op, ast.BitAnd) else "Write or"
+    if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
+        return "Compare with each: a == 1 or a == 2"
+    if isinstance(node, ast.Compare) and any(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
+        return "Write == or !="
+    return None
+
+
+def _bounds(node: ast.expr, text: str) -> tuple[int, int]:
+    """The least and the most that a parsed expression can be, of conditions 0 and 1; sizes are 0 to 2**20.
+
+    Raises:
+        SpaceError: some part of it could leave int64.
+    """
+    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        return node.value, node.value
+    if isinstance(node, ast.Attribute | ast.Name):
+        return 0, _MAX_SIZE
+    parts = [_bounds(child, text) for child in _children(node)]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        ((low, high),) = parts
+        return -high, -low
+    if not isinstance(node, ast.BinOp):
+        return 0, 1
+    low, high = _bounds_of(node.op, *parts)
+    if max(-low, high) > _MAX_VALUE:
+        shown = _shortened(ast.unparse(node))
+        raise _wrong(text, f"holds {shown!r}, which can become too large to be computed", allowed="at most 2**62",
+                     hint="A size can be up to 2**20: multiply fewer of them")  # fmt: skip
+    return low, high
+
+
+def _bounds_of(op: ast.operator, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    if isinstance(op, ast.Add):
+        return a[0] + b[0], a[1] + b[1]
+    if isinstance(op, ast.Sub):
+        return a[0] - b[1], a[1] - b[0]
+    if isinstance(op, ast.Mult):
+        products = [left * right for left in a for right in b]
+        return min(products), max(products)
+    most = max(map(abs, a if isinstance(op, ast.FloorDiv) else b))  # no whole divisor makes a number larger
+    return -most, most
 
 
 def _is_condition(node: ast.expr) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from automoe.space.census.census import Census
 from automoe.space.genome.codec import GenomeCodec
 from automoe.space.layer_sizes import Ints
 
@@ -19,6 +20,8 @@ def extreme_genome(codec: GenomeCodec, *, largest: bool) -> Ints:
 
     Size is the sum of the logarithms of all genes. The climb begins at the largest of the combinations that take the
     largest choice of every gene, one for each pattern of expert layers, and of some draws; it is the same each time.
+    The largest and the smallest are one only where the space has a single architecture: both begin from the same
+    draws, two different ones at least where there are two.
 
     Args:
         codec: of the space.
@@ -28,12 +31,13 @@ def extreme_genome(codec: GenomeCodec, *, largest: bool) -> Ints:
         int64 of shape (G,).
 
     Raises:
-        SpaceError: no architecture meets the constraints, or so few that many draws found none.
+        SpaceError: no architecture meets the constraints.
     """
     sign = 1 if largest else -1
     begin_NG = _beginnings(codec, largest)
     size_N = sign * _sizes(codec, begin_NG)
-    # Of equally large ones the last in their order, of equally small ones the first: they are one only if all are.
+    # Of equally large ones the last in their order, of equally small ones the first: not the same for both, if there
+    # are two to begin with.
     order_N = np.lexsort((*(sign * begin_NG).T[::-1], size_N))
     genome_G, size = begin_NG[order_N[-1]], size_N[order_N[-1]]
     grows = True
@@ -56,10 +60,24 @@ def _beginnings(codec: GenomeCodec, largest: bool) -> Ints:
     obvious_NG = np.repeat(obvious_G[None], max(len(codec.space.patterns), 1), axis=0)
     if codec.space.patterns:
         obvious_NG[:, codec.pattern_place] = np.arange(1, len(obvious_NG) + 1)
-    drawn_NG = codec.draw(_DRAWS if codec.space.constraints else 0, np.random.default_rng(_SEED))
-    begin_NG = np.concatenate([codec.canonical(obvious_NG), drawn_NG])
-    begin_NG = begin_NG[codec.feasible(begin_NG)]
-    return begin_NG if len(begin_NG) else codec.sample(1, np.random.default_rng(_SEED))
+    obvious_NG = codec.canonical(obvious_NG)
+    if not codec.space.constraints:
+        return obvious_NG
+    begin_NG = np.concatenate([obvious_NG, _members(codec)])
+    return begin_NG[codec.feasible(begin_NG)]
+
+
+def _members(codec: GenomeCodec) -> Ints:
+    """Genomes of the space, two different ones at least where there are two."""
+    drawn_NG = codec.draw(_DRAWS, np.random.default_rng(_SEED))
+    drawn_NG = drawn_NG[codec.feasible(drawn_NG)]
+    if len(drawn_NG) and (drawn_NG != drawn_NG[0]).any():
+        return drawn_NG
+    census = Census(codec.space)
+    if census.num_architectures > _DRAWS:
+        return census.sample(_DRAWS, np.random.default_rng(_SEED))
+    census.refuse_empty()
+    return census.enumerate()
 
 
 def _sizes(codec: GenomeCodec, genome_NG: Ints) -> npt.NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,10 @@ class SearchSpace:
             place = clash.side if clash.layer is None else f"{clash.side}.layers[{clash.layer}]"
             raise SpaceError(clash.problem, key=f"{place}.{clash.gene}", value=clash.value, allowed=clash.allowed)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the fields, and nothing that was worked out from them, which can be much."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @property
     def digest(self) -> str:
         """Hash of the set of architectures, 12 hexadecimal digits.
@@ -97,12 +101,12 @@ class SearchSpace:
     @property
     def num_raw(self) -> int:
         """Number of gene combinations: genes of absent layers and experts do not count, experts have an order."""
-        return self._census.num_raw
+        return self.census.num_raw
 
     @property
     def num_architectures(self) -> int:
         """Number of different architectures: experts of a layer have no order."""
-        return self._census.num_architectures
+        return self.census.num_architectures
 
     def __contains__(self, arch: object) -> bool:
         """Whether `arch` is one of the architectures that the choices make and the conditions allow."""
@@ -138,8 +142,10 @@ class SearchSpace:
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draws every gene uniformly (so not uniformly over architectures: depths are drawn alike).
 
+        Where constraints leave hardly any of the combinations, every architecture has the same chance instead.
+
         Raises:
-            SpaceError: no architecture meets the constraints, or so few that many draws found none.
+            SpaceError: no architecture meets the constraints.
         """
         if self._is_product:
             return self._build(self.sides, lambda choices: pick(choices, rng), lambda experts: experts.sample(rng))
@@ -167,6 +173,10 @@ class SearchSpace:
     def envelope(self) -> Architecture:
         """The architecture that every one of the space `fits`, in the space or not: the sizes of a supernet."""
         return self._build(self._reachable, lambda choices: choices[-1], ExpertChoices.largest)
+
+    def floor(self) -> Architecture:
+        """The architecture that `fits` every one of the space, in the space or not: none has a lower exact cost."""
+        return self._build(self._reachable, lambda choices: choices[0], ExpertChoices.smallest)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, with the name; read back by `from_dict`."""
@@ -203,7 +213,8 @@ class SearchSpace:
         return {}
 
     @cached_property
-    def _census(self) -> Census:
+    def census(self) -> Census:
+        """Its exact numbers, its list and uniform samples; what was counted is kept."""
         from automoe.space.census.census import Census  # which imports this module
 
         return Census(self)
@@ -221,8 +232,8 @@ class SearchSpace:
 
     @cached_property
     def _smallest(self) -> Architecture:
-        least = self._build(self._reachable, lambda choices: choices[0], ExpertChoices.smallest)
-        return least if least in self else self._extreme(largest=False)
+        floor = self.floor()
+        return floor if floor in self else self._extreme(largest=False)
 
     def _extreme(self, largest: bool) -> Architecture:
         from automoe.space.extremes import extreme_genome  # which imports this module

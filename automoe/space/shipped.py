@@ -35,7 +35,7 @@ def find_architecture(name_or_path: str | Path) -> Path:
 def _find(name_or_path: str | Path, kind: str, folder: Path, beside: Path | None = None) -> Path:
     path = Path(name_or_path)
     names = sorted(file.stem for file in folder.glob("*.yaml"))
-    if path.suffix in (*YAML_SUFFIXES, ".json") or len(path.parts) > 1:
+    if path.suffix in (*YAML_SUFFIXES, ".json") or len(path.parts) > 1 or str(name_or_path).startswith("."):
         path = path if beside is None else beside.parent / path
         if path.stem in names and not path.exists():
             hint = f"To use the one that comes with AutoMoE write {path.stem!r}"

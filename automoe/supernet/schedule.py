@@ -40,13 +40,13 @@ def visits(space: SearchSpace, config: SupernetConfig, seed: int, update: int) -
         The largest, the smallest and `config.random` drawn ones, in this order; of a space with a single
         architecture that one alone.
     """
-    largest, smallest = space.largest(), space.smallest()
+    largest = space.largest()
     whole = Visit(largest, supernet_placement(largest))
-    if smallest == largest:
+    if space.num_architectures == 1:
         return (whole,)
     envelope = space.envelope()
     rng = np.random.default_rng([seed, _VISITS, update])
-    archs = (smallest, *(space.sample(rng) for _ in range(config.random)))
+    archs = (space.smallest(), *(space.sample(rng) for _ in range(config.random)))
     return (whole, *(Visit(arch, Placement.sample(arch, envelope, rng)) for arch in archs))
 
 
@@ -58,7 +58,7 @@ def panel(space: SearchSpace, config: SupernetConfig, seed: int) -> dict[str, Vi
         single architecture the largest alone.
     """
     archs = {"largest": space.largest()}
-    if space.smallest() != archs["largest"]:
+    if space.num_architectures > 1:
         rng = np.random.default_rng([seed, _PANEL])
         archs["smallest"] = space.smallest()
         archs |= {f"random {index + 1}": space.sample(rng) for index in range(config.panel)}

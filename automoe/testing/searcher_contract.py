@@ -166,6 +166,20 @@ class SearcherContract:
         problem = problem_of(small_space(), "loss", "flops_g", limit=0.8)
         self._exhausts(Play(self.make(problem, 1), problem).one_by_one(10_000))
 
+    def test_it_finds_what_keeps_tight_limits(self) -> None:
+        """Where of 500 samples one is within them, and the space is too large to be listed."""
+        problem = problem_of(middle_space(), "loss", "flops_g", limit=0.13)
+        play = Play(self.make(problem, 1), problem).by_generations(self.num_brief)
+        assert len(play.records) == self.num_brief, f"gave up after {len(play.records)}"
+
+    def test_it_asks_for_nothing_where_nothing_keeps_the_limits(self) -> None:
+        """Neither at the beginning nor when it was told of something."""
+        problem = problem_of(middle_space(), "loss", "flops_g", limit=0.01)
+        play = Play(self.make(problem, 1), problem)
+        assert play.ask(play.searcher.batch) == []
+        play.tell([Candidate(problem.codec.space.smallest(), "foreign")])
+        assert play.ask(1) == []
+
     def test_it_says_that_nothing_is_left_while_the_last_ones_are_pending(self) -> None:
         """And asks for what is left if only a part is pending."""
         problem = problem_of(small_space(), "loss")

@@ -4,11 +4,19 @@ import json
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from automoe.cli import main
+from automoe.pipeline import search as search_stage
+from automoe.pipeline import select as select_stage
+from automoe.pipeline.compose import compose
+from automoe.pipeline.config import RunConfig
+from automoe.pipeline.stage import Inputs
+from automoe.search import Quality, read_archive
+from tests.search.analytic import loss
 
 KILLER = Path(__file__).parent / "killer"
 
@@ -146,3 +154,175 @@ def test_supernet_of_another_space_is_refused(tiny_run, tmp_path, capsys):
     )
     settings = (f"supernet.weights={weights}", f"space={tmp_path}/other.yaml")
     assert "another architecture" in refused(tiny_run, tmp_path, capsys, "supernet", *settings)
+
+
+class Killed(BaseException):
+    """Stands for a process that ends in the middle of a stage."""
+
+
+class World:
+    """A choice with made-up losses and made-up measured latencies, in the finished folders of the tiny run.
+
+    Args:
+        tiny_run: the finished run.
+        runs_dir: where the folder of the stage is made.
+        monkeypatch: of the test.
+        overrides: of the settings.
+    """
+
+    def __init__(self, tiny_run, runs_dir, monkeypatch, *overrides):
+        configs = []
+        compose("automoe select", tiny_run.arguments("select", *overrides)[1:], RunConfig, configs.append)
+        part = select_stage.SELECT.part(configs[0])
+        self.part = replace(part, profile=replace(part.profile, table=None))  # so that it measures
+        stages = ("data", "supernet", "profile", "predictor", "search")
+        folders = {name: (tiny_run.run_dir / name / "current").resolve() for name in stages}
+        self.inputs = Inputs(folders=folders, maybe_seed=1)
+        self.runs_dir, self.evaluated, self.measured = runs_dir, [], []
+        self.dies_at, self._ticks = None, 0
+        monkeypatch.setattr(select_stage, "evaluator_of", lambda _part, _inputs: self._evaluate)
+        on_demand = lambda measuring, arch: self._measure(measuring._out, measuring._measured, arch)  # noqa: E731
+        monkeypatch.setattr(select_stage._Measuring, "measure", on_demand)
+
+    def run(self, name):
+        """Runs the stage, and goes on as long as it is killed; the folder, and how often it was."""
+        out = self.runs_dir / "tiny" / "select" / name
+        out.mkdir(parents=True)
+        kills = 0
+        while True:
+            try:
+                select_stage.SELECT.run(self.part, self.inputs, out)
+                return out, kills
+            except Killed:
+                kills += 1
+
+    def tick(self):
+        """Something is done that takes long: here the process may die."""
+        self._ticks += 1
+        if self.dies_at is not None and self._ticks % self.dies_at == 0:
+            raise Killed
+
+    def _evaluate(self, arch):
+        self.tick()
+        self.evaluated.append(arch.digest)
+        return Quality(loss(arch))
+
+    def _measure(self, out, table, arch):
+        """What the predictor says, up to a third more, by the digest; it is on the disk at once, as a table is."""
+        path = out / "measured.json"
+        found = json.loads(path.read_text()) if path.exists() else {}
+        if arch.digest not in found:
+            self.tick()
+            self.measured.append(arch.digest)
+            model = select_stage.RefittedCosts(self.part, self.inputs, table)
+            median = float(model([arch])["latency_ms"].mean_N[0]) * (1 + int(arch.digest, 16) % 100 / 300)
+            found[arch.digest] = [median, 0.98 * median, 1.02 * median]
+            path.write_text(json.dumps(found))
+        return tuple(found[arch.digest])
+
+
+NAMES = ("selection.json", "archive.jsonl", "measured.json", "rounds.json")
+REFITTING = ("select.near=30", "select.extra_evaluations=6", "select.measure=3", "select.refits=2")
+
+
+def made(folder):
+    return {name: (folder / name).read_bytes() for name in NAMES}
+
+
+@pytest.fixture
+def refitting(tiny_run, tmp_path, monkeypatch):
+    return World(
+        tiny_run, tmp_path, monkeypatch, *REFITTING, "budget={latency_ms: {max_ratio: 0.75, quantile: 0.95}}"
+    )
+
+
+def test_a_choice_that_refits_and_is_killed_again_and_again_ends_with_the_same_bytes(refitting):
+    folder, _ = refitting.run("undisturbed")
+    expected = made(folder)
+    reasons = json.loads(expected["selection.json"])["reasons"]
+    rounds = json.loads(expected["rounds.json"])
+    assert sum("Fitted the predictor again" in reason for reason in reasons) == len(rounds) - 1 >= 1
+    assert rounds == [24 + 6 * (index + 1) for index in range(len(rounds))]
+    calls = len(refitting.evaluated) + len(refitting.measured)
+    for dies_at in (2, 3, 5):
+        shutil.rmtree(folder)  # what another choice evaluated would be reused
+        refitting.dies_at = dies_at
+        folder, kills = refitting.run(f"killed{dies_at}")
+        assert kills >= calls // dies_at
+        assert made(folder) == expected
+
+
+def test_after_a_refit_new_costs_are_of_the_refitted_predictor(refitting):
+    folder, _ = refitting.run("undisturbed")
+    archive = read_archive(folder / "archive.jsonl")
+    first_round, *_, last_round = json.loads((folder / "rounds.json").read_bytes())
+    model = select_stage.RefittedCosts(
+        refitting.part, refitting.inputs, select_stage.read_table(refitting.inputs["profile"] / "table.jsonl")
+    )
+    fresh = model([record.arch for record in archive.records])["latency_ms"].mean_N
+    pairs = zip(archive.records, fresh, strict=True)
+    agrees = [abs(record.costs["latency_ms"].mean / mean - 1) < 1e-6 for record, mean in pairs]
+    assert all(agrees[:first_round])
+    assert not any(agrees[first_round:last_round])
+
+
+def test_what_another_choice_of_the_run_evaluated_is_not_evaluated_again(refitting):
+    first, _ = refitting.run("first")
+    evaluated = len(refitting.evaluated)
+    second, _ = refitting.run("second")
+    assert len(refitting.evaluated) == evaluated > 0
+    assert made(first)["archive.jsonl"] == made(second)["archive.jsonl"]
+
+
+def test_a_search_looks_into_the_archives_of_choices_too(refitting):
+    folder, _ = refitting.run("chosen")
+    out = refitting.runs_dir / "tiny" / "search" / "next"
+    out.mkdir(parents=True)
+    assert search_stage.other_archives(out) == [folder / "archive.jsonl"]
+
+
+def test_the_search_goes_on_within_what_the_search_may_not_exceed(tiny_run, tmp_path, monkeypatch):
+    world = World(tiny_run, tmp_path, monkeypatch, *REFITTING, "search.within={params_m: {max_ratio: 0.6}}")
+    folder, _ = world.run("within")
+    archive = read_archive(folder / "archive.jsonl")
+    most = 0.6 * json.loads((world.inputs["predictor"] / "bounds.json").read_bytes())["largest"]["params_m"]
+    assert len(archive) > 24
+    assert all(record.costs["params_m"].mean <= most for record in archive.records[24:])
+
+
+def test_a_round_that_finds_fewer_than_it_may_ends_where_it_ends(refitting, monkeypatch, capsys):
+    class FindsTwo(select_stage.FocusedSearch):
+        given = None
+
+        def tell(self, records):
+            super().tell(records)
+            self.given = len(self.told) if self.given is None else self.given
+
+        def ask(self, num, pending=()):
+            return super().ask(num, pending)[: self.given + 2 - len(self.told)]
+
+    monkeypatch.setattr(select_stage, "FocusedSearch", FindsTwo)
+    expected, _ = refitting.run("undisturbed")
+    rounds = json.loads((expected / "rounds.json").read_bytes())
+    assert rounds == [24 + 2 * (index + 1) for index in range(len(rounds))] and len(rounds) > 1
+    assert "no further architecture was found" in capsys.readouterr().err
+    content = made(expected)
+    shutil.rmtree(expected)
+    refitting.dies_at = 2
+    folder, kills = refitting.run("killed")
+    assert kills
+    assert made(folder) == content
+
+
+def test_a_search_within_what_nothing_keeps_is_refused_with_what_would_do(tiny_run, copied, capsys):
+    bounds = json.loads((copied / "tiny/predictor/current/bounds.json").read_bytes())
+    mean, lower, upper = bounds["minima"]["latency_ms"]
+    assert lower < mean < upper
+    before = sorted((copied / "tiny" / "search").iterdir())
+    message = refused(tiny_run, copied, capsys, "search", f"search.within={{latency_ms: {mean}}}")
+    assert f"search.within.latency_ms={mean}: no architecture was found" in message
+    after = [path for path in (copied / "tiny" / "search").iterdir() if path not in before]
+    assert all(path.name.endswith(".partial") for path in after)
+    enough = message.partition("Raise search.within.latency_ms to ")[2].split()[0]
+    overrides = (f"search.within={{latency_ms: {enough}}}", "search.evaluations=1")
+    assert main(tiny_run.arguments("search", *overrides, runs_dir=copied)) == 0

@@ -13,10 +13,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def unsearched(tiny_run, tmp_path):
-    """A copy of the run in which nothing was searched yet, and the archive that one process makes."""
+    """A copy of the run in which nothing was evaluated yet, and the archive that one process makes."""
     runs_dir = tmp_path / "runs"
     shutil.copytree(tiny_run.run_dir, runs_dir / "tiny", symlinks=True)
-    shutil.rmtree(runs_dir / "tiny" / "search")
+    for stage in ("search", "select"):  # what either has evaluated is not evaluated again
+        shutil.rmtree(runs_dir / "tiny" / stage)
     expected = (tiny_run.run_dir / "search" / "current" / "archive.jsonl").read_bytes()
 
     def start(command, *overrides):
@@ -89,7 +90,21 @@ def test_a_worker_without_a_search_says_how_to_start_one(unsearched, monkeypatch
     _, search, _ = unsearched
     monkeypatch.setattr(worker, "_WAIT_S", 0.2)
     assert main(tiny_run.arguments("worker", runs_dir=search.parent.parent)) == 2
-    assert "automoe search run=tiny search.workers=2" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "automoe search run=tiny search.workers=2" in err
+    assert err.index("waiting 0 s for search ") < err.index("automoe: error:")
+
+
+def test_a_worker_without_a_run_is_told_of_the_runs_that_there_are(unsearched, capsys, tiny_run, monkeypatch):
+    from automoe.cli import main
+    from automoe.pipeline import worker
+
+    _, search, _ = unsearched
+    monkeypatch.setattr(worker, "_WAIT_S", 1e9)
+    search.parent.rename(search.parent.with_name("other"))
+    assert main(tiny_run.arguments("worker", runs_dir=search.parent.parent)) == 2
+    err = capsys.readouterr().err
+    assert "there is no such run. Runs: other" in err and "waiting" not in err
 
 
 def test_a_worker_of_a_finished_search_has_nothing_to_do(tiny_run):

@@ -188,6 +188,28 @@ def write_json_in(folder):
     write_json(folder / "run.json", {"format": FORMAT})
 
 
+@pytest.mark.parametrize("folder", [".", "search", "search/current"])
+def test_a_folder_of_a_run_leads_to_its_archive(run, runs_dir, folder):
+    place = runs_dir / "mine" / folder
+    if folder == "search/current":
+        assert run(place).startswith(str(place / ARCHIVE))
+        return
+    current = runs_dir / "mine" / "search" / "current"
+    with pytest.raises(RunError, match=f"Did you mean {current}"):
+        run(place)
+
+
+def test_a_folder_without_an_archive_is_no_archive(run, tmp_path):
+    with pytest.raises(RunError, match="Name a run, or an archive"):
+        run(tmp_path)
+
+
+def test_what_is_no_storage_is_named_by_the_option(runs_dir, capsys):
+    pytest.importorskip("optuna")
+    assert cli.main(["archive", "mine", "--runs-dir", str(runs_dir), "--optuna", "foo://x"]) == 2
+    assert capsys.readouterr().err.startswith("automoe: error: --optuna=foo://x: is no URL of a storage")
+
+
 def test_a_damaged_archive_is_refused_with_its_line(run, file):
     file.write_bytes(file.read_bytes().replace(b'"index":4', b'"index":5'))
     with pytest.raises(AutoMoEError, match=rf"{ARCHIVE}:6: the archive is damaged"):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automoe.errors import ConfigError
+from automoe.pipeline.manifest import plain
 from automoe.search import COSTS, Estimate, Limit, check_feasible, parse_budget, resolve, space_begins, used_share
 from tests.search.analytic import CODEC, SPACE, limit, predict_costs, true_costs
 
@@ -69,6 +70,37 @@ def test_a_mistake_is_named_by_its_key(budget, key, words):
     with pytest.raises(ConfigError, match=words) as error:
         parse_budget(budget)
     assert error.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("budget", "key"),
+    [
+        ({"latency": 15}, "search.within.latency"),
+        ({"latency_ms": 0}, "search.within.latency_ms"),
+        ({"latency_ms": {"max": 15, "quantile": 90}}, "search.within.latency_ms.quantile"),
+        ({"latency_ms": {"maximum": 15}}, "search.within.latency_ms.maximum"),
+        ({}, "search.within"),
+        (15, "search.within"),
+        ([15], "search.within[0]"),
+        ([{"cost": "flops_g", "max": 1}, {"cost": "flops_g", "max": 2}], "search.within.flops_g"),
+    ],
+)
+def test_the_mistakes_of_another_budget_are_named_by_its_key(budget, key):
+    with pytest.raises(ConfigError) as error:
+        parse_budget(budget, "search.within")
+    assert error.value.key == key
+
+
+def test_a_limit_that_cannot_be_met_is_named_where_it_was_given():
+    resolved = resolve(parse_budget({"flops_g": {"max_ratio": 0.1}}, "search.within"), {"flops_g": 5.0})
+    with pytest.raises(ConfigError) as error:
+        check_feasible(resolved, {"flops_g": (0.75, "decoder.layers starts at 2")}, "mine")
+    assert error.value.key == "search.within.flops_g.max_ratio"
+
+
+def test_where_a_budget_was_given_is_no_part_of_what_a_result_depends_on():
+    one, other = (parse_budget({"flops_g": 1}, key) for key in ("budget", "search.within"))
+    assert plain(one) == plain(other)
 
 
 def test_a_ratio_is_of_the_largest():

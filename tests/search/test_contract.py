@@ -174,12 +174,20 @@ class FearsStrangers(Sound):
         super().tell(records)
 
 
+class TakesWhatIsNear(Sound):
+    def ask(self, num, pending=()):
+        found = super().ask(num, pending)
+        return found or [Candidate(self.problem.codec.space.largest(), "sample")]
+
+
 BY_GENERATIONS = "test_it_asks_for_new_architectures_of_the_space_within_the_limits"
 ONE_BY_ONE = "test_it_asks_for_new_ones_when_workers_are_fed_one_by_one"
 MANY = "test_it_repeats_nothing_in_many_asks"
 AT_MOST = "test_it_asks_at_most_what_it_may"
 EXHAUSTS = "test_it_exhausts_a_small_space"
 EXHAUSTS_ONE_BY_ONE = "test_it_exhausts_a_small_space_when_workers_are_fed_one_by_one"
+TIGHT = "test_it_finds_what_keeps_tight_limits"
+NOTHING = "test_it_asks_for_nothing_where_nothing_keeps_the_limits"
 PENDING = "test_it_says_that_nothing_is_left_while_the_last_ones_are_pending"
 SAME = "test_the_same_seed_asks_the_same"
 OTHER = "test_another_seed_asks_for_something_else"
@@ -198,6 +206,8 @@ BROKEN = [
     (AT_MOST, AsksForMore, "at most 1 were allowed"),
     (EXHAUSTS, GivesUp, "gave up although"),
     (EXHAUSTS_ONE_BY_ONE, GivesUp, "gave up although"),
+    (TIGHT, GivesUp, "gave up after 20"),
+    (NOTHING, TakesWhatIsNear, "breaks the limits"),
     (PENDING, GivesUpWhileOthersWork, "nothing was asked although"),
     (SAME, DrawsFromElsewhere, "the same seed"),
     (OTHER, IgnoresTheSeed, "all seeds"),

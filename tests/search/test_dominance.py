@@ -1,10 +1,12 @@
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from automoe.search import crowding_distance, non_dominated_sort
-from automoe.search.dominance import best_first, best_for_each_trade
+from automoe.search.dominance import best_first, best_for_each_trade, non_dominated
 
 points = arrays.arrays(
     np.float64,
@@ -23,6 +25,20 @@ def test_a_point_is_one_front_behind_the_last_that_dominates_it(objective_NM):
     for point, front in zip(objective_NM, front_N, strict=True):
         behind = [other for each, other in zip(objective_NM, front_N, strict=True) if dominates(each, point)]
         assert front == max(behind, default=-1) + 1
+
+
+@given(points)
+def test_the_front_alone_is_the_first_front_of_the_sort(objective_NM):
+    np.testing.assert_array_equal(non_dominated(objective_NM), non_dominated_sort(objective_NM) == 0)
+
+
+def test_the_front_of_many_points_needs_no_memory_for_all_pairs():
+    objective_NM = np.random.default_rng(0).normal(size=(20_000, 2))
+    tracemalloc.start()
+    on_front_N = non_dominated(objective_NM)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert on_front_N.any() and peak < 10 * objective_NM.nbytes  # all pairs: 400 MB for each comparison
 
 
 @given(points)

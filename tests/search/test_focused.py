@@ -1,3 +1,7 @@
+from dataclasses import replace
+from operator import attrgetter
+
+import numpy as np
 import pytest
 
 from automoe.search import InProcess, run_search, used_share
@@ -15,10 +19,11 @@ def searched(tmp_path):
     return archive
 
 
-def focus(archive, evaluate=evaluate, limits=LIMITS, evaluations=14):
-    world = problem()
+def focus(archive, evaluate=evaluate, limits=LIMITS, evaluations=14, given=None, limits_of_search=()):
+    world = problem(limits=limits_of_search)
     searcher = FocusedSearch(world, FocusedOptions(batch=6, parents=6), 1, limits)
-    return run_search(searcher, world, archive, InProcess(evaluate), evaluations=24 + evaluations, given=24)
+    given = archive.records[:24] if given is None else given
+    return run_search(searcher, world, archive, InProcess(evaluate), evaluations=24 + evaluations, given=given)
 
 
 def near(records, limits):
@@ -77,3 +82,26 @@ def test_it_finds_a_better_architecture_under_the_budget_than_was_there(searched
         return min(record.loss for record in records if used_share(record.costs, tight) <= 1)
 
     assert best(copy.records) < best(searched.records)
+
+
+def test_its_parents_are_near_the_budget_by_the_costs_that_it_hears_of(searched, tmp_path):
+    """As after a refit: what was just below the budget in the archive is far from it now, and the other way round."""
+    tight = [limit("flops_g", 0.0007)]
+    told = sorted(searched.records, key=lambda record: abs(np.log(used_share(record.costs, tight))))
+    swapped = dict(zip(map(attrgetter("digest"), told), map(attrgetter("costs"), reversed(told)), strict=True))
+    heard = [replace(record, costs=swapped[record.digest]) for record in searched.records]
+    searcher = FocusedSearch(problem(), FocusedOptions(parents=3), 1, tight)
+    searcher.tell(heard)
+    shares = [abs(np.log(used_share(swapped[parent.digest], tight))) for parent in searcher._parents()]
+    stale = FocusedSearch(problem(), FocusedOptions(parents=3), 1, tight)
+    stale.tell(searched.records)
+    assert max(shares) < 0.5
+    assert {parent.digest for parent in searcher._parents()}.isdisjoint(each.digest for each in stale._parents())
+
+
+def test_the_limits_of_the_search_hold_too(searched, tmp_path):
+    copy = searched.copy_to(tmp_path / "copy.jsonl")
+    within = limit("params_m", float(np.median([record.costs["params_m"].mean for record in searched.records])))
+    focus(copy, limits=[limit("flops_g", 0.0007)], limits_of_search=(within,))
+    assert len(copy) == 38
+    assert all(record.costs["params_m"].mean <= within.max for record in copy.records[24:])

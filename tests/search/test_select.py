@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
@@ -118,7 +119,7 @@ def test_only_so_many_doubtful_ones_are_measured_best_first():
     truth = {each.digest: 11.5 for each in doubtful} | {certain.digest: 5.0}
     choice = select([certain, *doubtful], below(11), SelectConfig(near=0, measure=2), measured_as(truth, calls))
     assert calls == [doubtful[0].digest, doubtful[1].digest, certain.digest]
-    assert any("2 architectures of lower loss might keep the budget" in reason for reason in choice.reasons)
+    assert any("2 architectures of better quality might keep the budget" in reason for reason in choice.reasons)
 
 
 def test_without_a_latency_limit_nothing_is_measured():
@@ -136,7 +137,7 @@ def test_too_few_just_below_the_budget_continue_the_search_there():
     cheap, slow, found = record(0, 2.0, 1.0), record(1, 0.5, 20.0), record(2, 1.0, 9.5)
     asked = []
 
-    def continue_search(evaluations):
+    def continue_search(evaluations, records):
         asked.append(evaluations)
         return [cheap, slow, found]
 
@@ -150,7 +151,7 @@ def test_too_few_just_below_the_budget_continue_the_search_there():
 
 
 def test_a_budget_that_nothing_breaks_does_not_continue_the_search():
-    def refuse(evaluations):
+    def refuse(evaluations, records):
         raise AssertionError("searched on")
 
     choice = select([record(0, 2.0, 1.0)], below(10), SelectConfig(near=1), continue_search=refuse)
@@ -194,7 +195,7 @@ def test_the_json_form_holds_the_choice_the_budget_and_the_reasons():
     ]
     assert [each["digest"] for each in form["runner_ups"]] == [certain.digest]
     assert form["reasons"][-1] == (
-        f"Chosen: {doubtful.digest}, loss 1.0000, the lowest that keeps the budget; 10 ms measured (limit 11)."
+        f"Chosen: {doubtful.digest}, loss 1.0000, the best that keeps the budget; 10 ms measured (limit 11)."
     )
 
 
@@ -223,3 +224,71 @@ def test_a_budget_is_not_given_up_while_something_doubtful_is_unmeasured():
         select(
             records, below(5.0), SelectConfig(near=0, measure=1), measured_as({each.digest: 5.5 for each in records})
         )
+
+
+def refitting(factor, calls):
+    """A predictor that learns that everything takes `factor` times as long, without a doubt."""
+
+    def refit(measured, records):
+        calls.append(dict(measured))
+        return [
+            replace(each, costs={"latency_ms": Estimate(*[each.costs["latency_ms"].mean * factor] * 3)})
+            for each in records
+        ]
+
+    return refit
+
+
+def test_what_was_doubtful_and_measured_refits_the_predictor_which_then_decides():
+    doubtful, slower, certain = record(0, 1.0, 10.0, 0.2), record(1, 2.0, 11.5, 0.2), record(2, 3.0, 5.0, 0.2)
+    truth = {doubtful.digest: 12.0, slower.digest: 10.0, certain.digest: 4.0}
+    records, calls = [doubtful, slower, certain], []
+    config = SelectConfig(near=0, measure=1, refits=1)
+    without = select(records, below(11), config, measured_as(truth))
+    assert without.record is certain
+    choice = select(records, below(11), config, measured_as(truth), refit=refitting(0.9, calls))
+    assert choice.record.digest == slower.digest
+    assert [set(each) for each in calls] == [{doubtful.digest, certain.digest}]
+    assert set(choice.measured) == set(truth)
+    assert sum("Fitted the predictor again" in reason for reason in choice.reasons) == 1
+
+
+@pytest.mark.parametrize("refits", [0, 1, 2, 5])
+def test_the_predictor_is_refitted_at_most_so_often_and_only_after_a_doubt(refits):
+    records = [record(index, 1.0 + index, 10.0, 0.2) for index in range(12)] + [record(20, 99.0, 1.0)]
+    truth = {each.digest: 11.5 for each in records[:-1]} | {records[-1].digest: 1.0}
+    calls = []
+
+    def same(measured, given):
+        calls.append(dict(measured))
+        return given
+
+    config = SelectConfig(near=0, measure=4, refits=refits)
+    select(records, below(11), config, measured_as(truth), refit=same)
+    assert len(calls) == min(refits, 3)  # 12 doubtful ones, 4 a walk: the fourth walk finds no doubt
+    assert [len(each) for each in calls] == [5, 9, 13][:refits]  # what was chosen is measured too
+
+
+def test_the_search_goes_on_after_a_refit_and_hears_what_is_known_of_costs_now():
+    doubtful, certain = record(0, 1.0, 10.0, 0.2), record(1, 3.0, 5.0, 0.2)
+    better = record(2, 2.0, 8.0)
+    truth = {doubtful.digest: 12.0, certain.digest: 4.0, better.digest: 8.0}
+    heard = []
+
+    def continue_search(evaluations, records):
+        heard.append({each.digest: each.costs["latency_ms"] for each in records})
+        return [*records, better]
+
+    config = SelectConfig(near=0, measure=1, refits=1, extra_evaluations=1)
+    choice = select(
+        [doubtful, certain], below(11), config, measured_as(truth), continue_search, refit=refitting(2.0, [])
+    )
+    assert choice.record is better
+    assert heard == [
+        {doubtful.digest: Estimate(12.0, 12.0 * 0.98, 12.0 * 1.02), certain.digest: Estimate(4.0, 3.92, 4.08)}
+    ]
+    choice = select(
+        [doubtful, certain], below(11), replace(config, measure=0), measured_as(truth), continue_search,
+        refit=refitting(2.0, []),
+    )  # fmt: skip
+    assert len(heard) == 1  # nothing doubtful was measured

@@ -22,7 +22,7 @@ from automoe.space import (
     SideChoices,
     read_space,
 )
-from tests.space.strategies import few, spaces
+from tests.space.strategies import few, fewer, spaces
 
 SHIPPED = sorted(resource_folder("search_spaces").glob("*.yaml"))
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
@@ -109,7 +109,7 @@ def test_every_sample_is_in_its_space_and_with_a_foreign_size_it_is_not(space, r
     assert "quickstart" not in space
 
 
-@few
+@fewer
 @given(spaces().filter(lambda space: space.num_raw <= 2000), spaces(), seeds, st.data())
 def test_in_a_space_is_what_its_enumeration_holds(space, other, rng, data):
     _, found = enumerate_space(space)

@@ -2,11 +2,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
 
 from automoe.errors import SpaceError
 from automoe.space import (
-    Census,
     DecoderLayerChoices,
     ExpertChoices,
     ExpertLayers,
@@ -16,8 +14,6 @@ from automoe.space import (
     Shared,
     SideChoices,
 )
-from tests.space.members import is_countable, members
-from tests.space.strategies import conditioned_spaces, fewer
 
 
 def space_of(*groups: Shared, experts: ExpertChoices | None = None, **layer) -> SearchSpace:
@@ -33,16 +29,6 @@ def space_of(*groups: Shared, experts: ExpertChoices | None = None, **layer) -> 
 
 def share(key: str, *layers: int) -> Shared:
     return Shared(key=key, layers=layers)
-
-
-@fewer
-@given(conditioned_spaces(constraints=False).filter(is_countable))
-def test_the_layers_of_a_group_agree_in_every_architecture_of_a_space(space):
-    found = members(space)
-    codec = GenomeCodec(space)
-    assert {codec.decode(codec.encode(arch)) for arch in found} == found
-    assert set(codec.decode_all(Census(space).enumerate())) == found
-    assert set(codec.decode_all(codec.sample(100, np.random.default_rng(0)))) <= found
 
 
 def test_a_shared_top_k_is_cut_in_each_layer_for_itself():

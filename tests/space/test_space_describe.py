@@ -117,7 +117,7 @@ def test_the_share_of_a_listed_space_that_keeps_a_budget_is_exact(describe, smal
     assert f"share {100 * share:.1f} % of the architectures (exact) with flops_g <= " in describe(*arguments)
 
 
-def test_a_ratio_is_of_the_dearest_by_that_cost_and_every_limit_has_to_be_kept(describe, small):
+def test_a_ratio_is_of_the_largest_and_every_limit_has_to_be_kept(describe, small):
     limits = "params_m.max_ratio=0.7,flops_g.max_ratio=0.5"
     answer = json.loads(describe(str(small), "--vocab-size", str(VOCAB_SIZE), "--json", "--budget", limits))
     found = {limit["cost"]: limit["max"] for limit in answer["budget"]}
@@ -128,6 +128,30 @@ def test_a_ratio_is_of_the_dearest_by_that_cost_and_every_limit_has_to_be_kept(d
         for limit in limits.split(",")
     ]
     assert 0 < answer["share"]["value"] < min(one["share"]["value"] for one in alone)
+
+
+def test_the_largest_is_what_a_ratio_is_of_even_where_another_architecture_is_dearer(describe, tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("decoder.dim <= encoder.dim", "encoder.dim + decoder.dim == 24"))
+    largest = in_budget_units(costs(read_space(path).largest(), vocab_size=VOCAB_SIZE, pre_norm=True).to_dict())
+    arguments = (str(path), "--vocab-size", str(VOCAB_SIZE), "--json", "--budget")
+    values = {cost: json.loads(describe(*arguments, f"{cost}.max_ratio=0.9"))["budget"][0]["max"] / 0.9
+              for cost in ("params_m", "flops_g")}  # fmt: skip
+    assert values == pytest.approx({cost: largest[cost] for cost in values}, rel=1e-12)
+    assert any(values[cost] < costs_of_all(path, cost)[-1] for cost in values)
+
+
+def test_a_large_space_refuses_only_what_is_below_its_floor(describe, few_drawn, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: quickstart\nconstraints: encoder.layers + decoder.layers >= 4\n")
+    space = read_space(path)
+    floor, smallest = (in_budget_units(costs(arch, vocab_size=VOCAB_SIZE, pre_norm=True).to_dict())["params_m"]
+                       for arch in (space.floor(), space.smallest()))  # fmt: skip
+    assert floor < smallest
+    arguments = (str(path), "--vocab-size", str(VOCAB_SIZE), "--budget")
+    assert "with params_m" in describe(*arguments, f"params_m={(floor + smallest) / 2}")
+    with pytest.raises(ConfigError, match="cannot be met"):
+        describe(*arguments, f"params_m={floor * 0.99}")
 
 
 def test_a_share_of_a_space_too_large_to_list_is_drawn_has_an_interval_and_is_the_same_each_time(describe, few_drawn):
@@ -149,7 +173,7 @@ def test_the_ends_of_a_large_space_are_exact_where_every_size_is_the_least_or_th
 
 
 @pytest.mark.parametrize(
-    "rule", ["constraints: decoder.layers + encoder.layers >= 4", "expert_layers: {choice: [every 2, all]}"]
+    "rule", ["constraints: decoder.layers + encoder.layers >= 4", "expert_layers: {choice: [encoder, decoder]}"]
 )
 def test_an_end_that_may_not_be_one_is_not_called_exact(describe, few_drawn, tmp_path, rule):
     path = tmp_path / "mine.yaml"

@@ -8,6 +8,7 @@ Shape suffixes: N architectures, M objectives.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ import numpy as np
 from automoe.errors import ConfigError
 from automoe.search.costs import FLOPS
 from automoe.search.dominance import best_for_each_trade
-from automoe.search.evaluator import Floats
+from automoe.search.evaluator import Estimate, Floats
 from automoe.search.record import Record
 from automoe.search.searcher import Candidate
 from automoe.search.searchers.children import children_of
@@ -40,7 +41,12 @@ class EvolutionOptions:
     crossover: float = 0.5
     """Share of the children that take each gene from one of two parents; the others are mutants of one."""
 
+    newcomers: float = 0.1
+    """Share of a generation that are samples which nothing has guessed: they may bring what the best do not have."""
+
     def __post_init__(self) -> None:
+        if not 0 <= self.newcomers < 1:
+            raise ConfigError("newcomers", self.newcomers, allowed="0 <= share < 1")
         if self.population < 1:
             raise ConfigError("population", self.population, allowed=">= 1")
         if self.parents < 2:
@@ -64,14 +70,33 @@ class Evolution(GenomeSearcher):
 
     def propose(self, num: int, proposals: Proposals) -> list[Candidate]:
         """Children of the best of all told; first of all samples over the range of costs."""
-        if not self.told:
+        if not self.told and not proposals.pending:
             return _first_generation(num, proposals)
+        if not self.told or len(self.told) + len(proposals.pending) < self.options.population:
+            return self._rest_of_first_generation(num, proposals)
         options, problem = self.options, self.problem
         draw = children_of(
             problem.codec, self._parents(), proposals.rng, mutation=options.mutation, crossover=options.crossover
         )
+        newcomers = proposals.samples(round(options.newcomers * num))
         pool = proposals.collect(draw, problem.screen * num)
-        return most_promising(problem, self.told, pool, num)
+        return [*most_promising(problem, self.told, pool, num - len(newcomers)), *newcomers]
+
+    def _rest_of_first_generation(self, num: int, proposals: Proposals) -> list[Candidate]:
+        """The smallest and the largest architecture, then samples: each in the widest gap of log FLOPs so far."""
+        chosen = proposals.anchors()[:num]
+        pool = proposals.samples(_SPREAD * (num - len(chosen)))
+        problem = self.problem
+        others = problem.estimates([*proposals.pending, *(candidate.arch for candidate in chosen)])
+        taken = _log_flops([*(record.costs for record in self.told), *others])
+        log_flops_N = _log_flops(problem.estimates([candidate.arch for candidate in pool]))
+        while pool and len(chosen) < num:
+            gap_N = np.abs(log_flops_N[:, None] - taken).min(axis=1)
+            place = int(np.argmax(gap_N))
+            chosen.append(pool.pop(place))
+            taken = np.append(taken, log_flops_N[place])
+            log_flops_N = np.delete(log_flops_N, place)
+        return chosen
 
     def _parents(self) -> list[Record]:
         """The best of all evaluated architectures, for each trade of a quality for a cost."""
@@ -89,10 +114,13 @@ def _first_generation(num: int, proposals: Proposals) -> list[Candidate]:
     pool = proposals.samples(_SPREAD * num)
     if not pool or len(chosen) == num:
         return chosen
-    costs = proposals.problem.estimates([candidate.arch for candidate in (*chosen, *pool)])
-    log_flops_N = np.log([each[FLOPS].mean for each in costs])
+    log_flops_N = _log_flops(proposals.problem.estimates([candidate.arch for candidate in (*chosen, *pool)]))
     steps = _even_steps(log_flops_N[len(chosen) :], log_flops_N.min(), log_flops_N.max(), num - len(chosen))
     return chosen + [pool[index] for index in steps]
+
+
+def _log_flops(costs: Sequence[Mapping[str, Estimate]]) -> Floats:
+    return np.log(np.array([each[FLOPS].mean for each in costs], dtype=np.float64))
 
 
 def _even_steps(value_N: Floats, low: float, high: float, count: int) -> list[int]:

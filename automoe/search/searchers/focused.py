@@ -51,7 +51,7 @@ class FocusedSearch(GenomeSearcher):
     costs use between `near_ratio` and all of the budget, the lowest guessed loss first.
 
     Args:
-        problem: its limits do not count: what lies just above the budget is better than nothing.
+        problem: its limits hold too. The budget is none of them: what lies just above it is better than nothing.
         options: how.
         seed: of everything random.
         limits: the budget.

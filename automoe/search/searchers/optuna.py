@@ -95,14 +95,22 @@ class OptunaSearcher(GenomeSearcher):
         self._pending_NG = self._genomes_of(())
         self._sampler: Sampler
         if options.sampler == "cmaes":
-            if len(problem.objectives) > 1:
-                hint = "Set search.objectives=[loss] and a budget in search.within, or take sampler: nsga2"
-                raise ConfigError(
-                    "search.objectives", list(problem.objectives), "are too many for CMA-ES", allowed="one", hint=hint
-                )
+            self.check_objectives(options, problem.objectives)
             self._sampler = CmaEs(problem.codec, self.batch)
         else:
             self._sampler = StudySampler(options.sampler, problem.codec, len(problem.objectives), self.batch, seed)
+
+    @staticmethod
+    def check_objectives(options: OptunaOptions, objectives: Sequence[str]) -> None:
+        """Refuses several objectives for CMA-ES.
+
+        Raises:
+            ConfigError: there are several.
+        """
+        if options.sampler == "cmaes" and len(objectives) > 1:
+            hint = "Set search.objectives=[loss] and a budget in search.within, or take sampler: nsga2"
+            problem = "are too many for CMA-ES"
+            raise ConfigError("search.objectives", list(objectives), problem, allowed="one", hint=hint)
 
     @property
     def batch(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,5 @@ def _choosing_gp(gp_sampler: Any) -> Any:
 
 
 def _check_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise DependencyError("torch", extra="torch") from None
+    if find_spec("torch") is None:  # Optuna's GP imports it; we do not
+        raise DependencyError("torch", extra="torch")

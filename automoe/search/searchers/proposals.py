@@ -13,19 +13,24 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from automoe.search.problem import Problem
+from automoe.search.problem import ENUMERABLE, Problem
 from automoe.search.record import Record
 from automoe.search.searcher import Candidate
-from automoe.space import Architecture, Census
+from automoe.search.searchers.tight_limits import near_within
+from automoe.space import Architecture
 
 Ints = NDArray[np.int64]
 Draw = Callable[[int], tuple[Ints, Sequence[str]]]
 """(number of genomes) -> so many canonical genomes of shape (N, G), and how each came to be."""
+Sample = Callable[[int, np.random.Generator], Ints]
+"""(number of genomes, draws) -> so many canonical genomes of the space, of shape (N, G)."""
 _ROUNDS = 16
+_VAIN_ROUNDS = 4
+"""Rounds in a row that find nothing, after which drawing is given up."""
 _SAMPLES_PER_ROUND = 1024
 _FEW_SAMPLES = 64
-_ENUMERABLE = 100_000
-"""Architectures of a space that is searched through to its last one."""
+_LAST_ROUNDS = 60
+"""Rounds of samples before a space that cannot be listed is searched beside what is known, as long as they find."""
 
 
 class Proposals:
@@ -35,21 +40,41 @@ class Proposals:
         problem: says the space and the limits.
         seen: genomes, as bytes, that may not be proposed; it is not changed.
         rng: draws.
+        pending: architectures that are being evaluated; they are among the seen.
+        sample: draws what `samples` and `fill` propose; None gives every choice of a gene the same chance.
     """
 
-    def __init__(self, problem: Problem, seen: set[bytes], rng: np.random.Generator) -> None:
-        self.problem, self.rng = problem, rng
+    def __init__(
+        self,
+        problem: Problem,
+        seen: set[bytes],
+        rng: np.random.Generator,
+        *,
+        pending: Sequence[Architecture] = (),
+        sample: Sample | None = None,
+    ) -> None:
+        self.problem, self.rng, self.pending = problem, rng, pending
         self._codec = problem.codec
+        self._sample = self._codec.sample if sample is None else sample
         self._seen = set(seen)
 
-    def collect(self, draw: Draw, count: int, rounds: int = _ROUNDS) -> list[Candidate]:
-        """Up to `count` of what `draw` gives in some rounds; none of them is given again by a later call."""
+    def collect(self, draw: Draw, count: int, rounds: int | None = None) -> list[Candidate]:
+        """Up to `count` of what `draw` gives; none of them is given again by a later call.
+
+        Args:
+            draw: gives proposals, some of which may be seen or break a limit.
+            count: the most that is wanted.
+            rounds: so often it is drawn at most; None: as long as it makes sense.
+        """
         found: list[Candidate] = []
-        for _ in range(rounds):
-            if len(found) >= count:
+        vain = 0
+        for _ in range(_ROUNDS if rounds is None else rounds):
+            if len(found) >= count or (rounds is None and vain == _VAIN_ROUNDS):
                 break
             genome_NG, how_N = draw(2 * count)
-            found += self._admitted(genome_NG, how_N, count - len(found))
+            new = self._admitted(genome_NG, how_N, count - len(found))
+            vain = 0 if new else vain + 1
+            found += new
         return found
 
     def anchors(self) -> list[Candidate]:
@@ -58,24 +83,41 @@ class Proposals:
         genomes = [self._codec.encode(arch) for arch in dict.fromkeys((space.smallest(), space.largest()))]
         return self._admitted(np.stack(genomes), ["anchor"] * len(genomes), len(genomes))
 
-    def samples(self, count: int, how: str = "sample") -> list[Candidate]:
-        """Up to `count` samples; there are fewer only if the space has no more, as far as drawing can tell."""
+    def samples(self, count: int) -> list[Candidate]:
+        """Up to `count` samples; fewer where many were seen or break a limit: `fill` looks closer."""
 
         def few(num: int) -> tuple[Ints, Sequence[str]]:
-            return self._codec.sample(num + _FEW_SAMPLES, self.rng), [how] * (num + _FEW_SAMPLES)
-
-        def draw(_: int) -> tuple[Ints, Sequence[str]]:
-            return self._codec.sample(_SAMPLES_PER_ROUND, self.rng), [how] * _SAMPLES_PER_ROUND
+            return self._samples(num + _FEW_SAMPLES)
 
         found = self.collect(few, count, rounds=1)
-        found += self.collect(draw, count - len(found), rounds=4)
+        return found + self.collect(self._many_samples, count - len(found), rounds=_VAIN_ROUNDS)
+
+    def fill(self, count: int) -> list[Candidate]:
+        """Up to `count` architectures, wherever they are found; fewer only where no more are found.
+
+        They are samples as far as possible. A space that can be listed is searched through to its last architecture.
+        In a larger one under limits that nearly nothing keeps, what is known to keep them leads to others.
+        """
+        found = self.samples(count)
         if len(found) == count:
             return found
-        census = Census(self._codec.space)
-        if census.num_architectures > _ENUMERABLE:
-            return found + self.collect(draw, count - len(found), rounds=60)
-        genome_NG = self.rng.permutation(census.enumerate())
-        return found + self._admitted(genome_NG, [how] * len(genome_NG), count - len(found))
+        census = self._codec.space.census
+        if census.num_architectures <= ENUMERABLE:
+            genome_NG = self.rng.permutation(census.enumerate())
+            return found + self._admitted(genome_NG, ["sample"] * len(genome_NG), count - len(found))
+        for _ in range(_LAST_ROUNDS // _VAIN_ROUNDS):
+            new = self.collect(self._many_samples, count - len(found), rounds=_VAIN_ROUNDS)
+            found += new
+            if not new or len(found) == count:
+                break
+        found += self.anchors()[: count - len(found)]
+        if len(found) < count and self.problem.limits:
+            known = [np.frombuffer(genome, dtype=np.int64) for genome in sorted(self._seen)]
+            for genome_NG, how in near_within(self.problem, known, self.rng):
+                found += self._admitted(genome_NG, [how] * len(genome_NG), count - len(found))
+                if len(found) == count:
+                    break
+        return found
 
     def best(self, pool: Sequence[Candidate], known: Sequence[Record], count: int) -> list[Candidate]:
         """The `count` of the pool that are guessed to be best, or its first ones where nothing can guess."""
@@ -83,6 +125,12 @@ class Proposals:
         if guess_N is None:
             return list(pool[:count])
         return [pool[index] for index in np.argsort(guess_N, kind="stable")[:count]]
+
+    def _samples(self, num: int) -> tuple[Ints, Sequence[str]]:
+        return self._sample(num, self.rng), ["sample"] * num
+
+    def _many_samples(self, _: int) -> tuple[Ints, Sequence[str]]:
+        return self._samples(_SAMPLES_PER_ROUND)
 
     def _admitted(self, genome_NG: Ints, how_N: Sequence[str], count: int) -> list[Candidate]:
         """The first `count` genomes, different ones, that were not seen and whose costs keep the limits."""
@@ -129,14 +177,20 @@ class GenomeSearcher(ABC):
     def propose(self, num: int, proposals: Proposals) -> list[Candidate]:
         """Up to `num` proposals; where they are fewer, samples follow."""
 
+    @property
+    def sample(self) -> Sample | None:
+        """Draws the samples; see `Proposals`."""
+        return None
+
     def ask(self, num: int, pending: Sequence[Architecture] = ()) -> list[Candidate]:
         """See `Searcher.ask`."""
         codec = self.problem.codec
         key = [self._seed, zlib.crc32(type(self).__name__.encode()), len(self.told), len(pending)]
         seen = self._genomes | {codec.encode(arch).tobytes() for arch in pending}
-        proposals = Proposals(self.problem, seen, np.random.default_rng(key))
+        rng = np.random.default_rng(key)
+        proposals = Proposals(self.problem, seen, rng, pending=pending, sample=self.sample)
         found = self.propose(num, proposals)
-        return found + proposals.samples(num - len(found)) if len(found) < num else found
+        return found + proposals.fill(num - len(found)) if len(found) < num else found
 
     def tell(self, records: Sequence[Record]) -> None:
         """See `Searcher.tell`."""

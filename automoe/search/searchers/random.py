@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from automoe.errors import ConfigError
 from automoe.search.searcher import Candidate
-from automoe.search.searchers.proposals import GenomeSearcher, Proposals
+from automoe.search.searchers.proposals import GenomeSearcher, Proposals, Sample
 from automoe.space import Census
 
 
@@ -42,15 +38,14 @@ class RandomSearch(GenomeSearcher):
         return self.options.batch
 
     def propose(self, num: int, proposals: Proposals) -> list[Candidate]:
-        """Samples of genes or of architectures."""
-        if not self.options.uniform:
-            return proposals.samples(num)
+        """Samples."""
+        return proposals.samples(num)
 
-        def draw(count: int) -> tuple[NDArray[np.int64], Sequence[str]]:
-            return self._census.sample(count, proposals.rng), ["sample"] * count
-
-        return proposals.collect(draw, num)
+    @property
+    def sample(self) -> Sample | None:
+        """Draws genes, or architectures."""
+        return self._census.sample if self.options.uniform else None
 
     @cached_property
     def _census(self) -> Census:
-        return Census(self.problem.codec.space)
+        return self.problem.codec.space.census

@@ -2,8 +2,8 @@
 
 from automoe.search.store.folder import FolderStore
 from automoe.search.store.heartbeat import Heartbeat, Pause
-from automoe.search.store.optuna_storage import masked
 from automoe.search.store.optuna_store import OptunaStore
+from automoe.search.store.storage_url import check_url, masked
 from automoe.search.store.store import COORDINATOR, Claim, NoStoreError, Outcome, Store
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Outcome",
     "Pause",
     "Store",
+    "check_url",
     "masked",
 ]

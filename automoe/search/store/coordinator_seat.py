@@ -118,6 +118,7 @@ def _is_dead(attributes: dict[str, Any]) -> bool:
 def _machine() -> str:
     """This machine since it was started, and this container: where a process number means the same process."""
     try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return f"unknown {os.getpid()}"

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from automoe.errors import AutoMoEError
-from automoe.files import write_atomically, write_json
+from automoe.files import PARTIAL, write_atomically, write_json
 from automoe.search.evaluator import Quality
 from automoe.search.store.store import (
     COORDINATOR,
@@ -39,6 +39,7 @@ from automoe.search.store.store import (
     NoStoreError,
     Outcome,
     check_context,
+    lease_of,
     quality_form,
     read_job,
     read_quality,
@@ -52,7 +53,6 @@ _JOB = re.compile(r"(\d{6,})-([0-9a-f]+)\.json")
 _RESULT = re.compile(r"([0-9a-f]+)\.(json|failed)")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LOCK_PATIENCE_S = 1.0
-_REMOVED = ".removed"
 
 
 class FolderStore:
@@ -107,7 +107,7 @@ class FolderStore:
 
     def remove(self) -> None:
         """Removes the folder with everything in it; workers that still look at it leave."""
-        aside = self.path.with_name(self.path.name + _REMOVED)
+        aside = self.path.with_name(self.path.name + PARTIAL)  # where a stage ends, such leftovers are removed
         shutil.rmtree(aside, ignore_errors=True)
         self.path.replace(aside)
         shutil.rmtree(aside, ignore_errors=True)  # what a worker was writing right now may be left
@@ -123,7 +123,7 @@ class FolderStore:
             hint = "Start the search first; workers join while it runs"
             raise NoStoreError("there is no store", file=self.path, hint=hint) from None
         check_context(form, self._context, str(header))
-        self._lease_s = float(form["lease_s"])
+        self._lease_s = lease_of(form, str(header))
         self.beat(worker)
 
     def is_closed(self) -> bool:
@@ -157,7 +157,8 @@ class FolderStore:
         if digest in self._posted or self._result(digest).exists():
             return
         aside = self.path / _ASIDE / digest
-        aside.write_text(json.dumps(arch.to_dict()))  # not flushed: a restarted coordinator posts what is missing
+        # Not flushed: a restarted coordinator posts what is missing.
+        aside.write_bytes(json.dumps(arch.to_dict()).encode())
         aside.replace(self.path / _JOBS / f"{self._num_posted:06d}-{digest}.json")
         self._num_posted += 1
         self._posted.add(digest)
@@ -202,9 +203,9 @@ class FolderStore:
                 job.unlink()
         return first
 
-    def fail(self, claim: Claim, message: str) -> None:
+    def fail(self, claim: Claim, message: str, trace: str = "") -> None:
         """See `Store.fail`."""
-        form = {"architecture": claim.arch.to_dict(), "worker": claim.worker, "message": message}
+        form = {"architecture": claim.arch.to_dict(), "worker": claim.worker, "message": message, "trace": trace}
         self._deliver(claim, self._failure(claim.arch.digest), form)
         self.release(claim)
 
@@ -242,15 +243,15 @@ class FolderStore:
             descriptor = os.open(lease, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             return None
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(worker + "\n")
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(f"{worker}\n".encode())
         return lease
 
     def _deliver(self, claim: Claim, path: Path, form: Any) -> bool:
         aside = self.path / _ASIDE / f"{claim.ticket}.{claim.worker}"
         try:
-            with aside.open("w") as stream:
-                json.dump(form, stream)
+            with aside.open("wb") as stream:
+                stream.write(json.dumps(form).encode())
                 stream.flush()
                 os.fsync(stream.fileno())
             os.link(aside, path)
@@ -295,7 +296,7 @@ def _read_outcome(path: Path) -> Outcome:
     try:
         arch, worker = read_job(form["architecture"], match[1]), str(form["worker"])
         if match[2] == "failed":
-            return Outcome(arch, worker, None, str(form["message"]))
+            return Outcome(arch, worker, None, str(form["message"]), str(form["trace"]))
         return Outcome(arch, worker, read_quality(form["quality"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _foreign(path, f"is no result of a search ({error})") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -14,12 +15,14 @@ from automoe.errors import AutoMoEError
 class Heartbeat:
     """Calls `beat` every `interval_s` seconds in a thread of its own, as long as the context lasts.
 
-    A beat that fails is tried again at the next one: what is wrong shows when the main thread uses the store.
+    A beat that fails is tried again at the next one: what is wrong shows when the main thread uses the store. A
+    defect of ours, which may not show there, prints its traceback once.
     """
 
     def __init__(self, beat: Callable[[], None], interval_s: float) -> None:
         self._beat, self._interval_s = beat, interval_s
         self._over = threading.Event()
+        self._defects: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -38,6 +41,10 @@ class Heartbeat:
                 self._beat()
             except (AutoMoEError, OSError):
                 continue
+            except Exception as error:
+                if repr(error) not in self._defects:
+                    self._defects.add(repr(error))
+                    traceback.print_exc()
 
 
 class Pause:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from automoe.errors import AutoMoEError
 from automoe.search.evaluator import Quality
 from automoe.search.store.coordinator_seat import Seat
-from automoe.search.store.optuna_storage import masked, open_storage, storage_errors
+from automoe.search.store.optuna_storage import open_storage, storage_errors
 from automoe.search.store.signs import Signs
+from automoe.search.store.storage_url import masked
 from automoe.search.store.store import (
     COORDINATOR,
     FORMAT,
@@ -26,6 +27,7 @@ from automoe.search.store.store import (
     NoStoreError,
     Outcome,
     check_context,
+    lease_of,
     quality_form,
     read_job,
     read_quality,
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _HEADER, _CLOSED, _BEAT = "automoe_store", "automoe_closed", "beat:"
-_DIGEST, _ARCH, _WORKER, _SIGN, _QUALITY, _MESSAGE = "digest", "architecture", "worker", "beat", "quality", "message"
+_DIGEST, _ARCH, _WORKER, _SIGN, _QUALITY = "digest", "architecture", "worker", "beat", "quality"
+_MESSAGE, _TRACE = "message", "trace"
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -63,7 +66,7 @@ class OptunaStore:
         lease_s: see `Store.lease_s`; a worker takes the coordinator's.
 
     Raises:
-        DependencyError: Optuna, SQLAlchemy or the database's driver is not installed.
+        AutoMoEError: Optuna, SQLAlchemy or the database's driver is not installed.
         ConfigError: the URL is none.
     """
 
@@ -127,7 +130,7 @@ class OptunaStore:
             hint = "Start the search first; workers join while it runs"
             raise NoStoreError(f"there is no study {self._name!r}", file=self.place, hint=hint)
         check_context(header, self._context, self.place)
-        self._lease_s = float(header["lease_s"])
+        self._lease_s = lease_of(header, self.place)
         self._signs.see(self._coordinator_counter())
         self._beat(worker)
 
@@ -203,9 +206,9 @@ class OptunaStore:
         return self._update(claim, _QUALITY, quality_form(quality)) and self._end(claim, "COMPLETE", [float(loss)])
 
     @_reworded
-    def fail(self, claim: Claim, message: str) -> None:
+    def fail(self, claim: Claim, message: str, trace: str = "") -> None:
         """See `Store.fail`."""
-        if self._update(claim, _MESSAGE, message):
+        if self._update(claim, _TRACE, trace) and self._update(claim, _MESSAGE, message):
             self._end(claim, "FAIL")
 
     @_reworded
@@ -226,7 +229,8 @@ class OptunaStore:
                     raise self._foreign(trial, str(error)) from None
                 found.append(Outcome(self._arch_of(trial), worker, quality))
             elif state == "FAIL" and _MESSAGE in attributes and trial.number > self._forgotten:
-                found.append(Outcome(self._arch_of(trial), worker, None, str(attributes[_MESSAGE])))
+                why = str(attributes[_MESSAGE]), str(attributes.get(_TRACE, ""))
+                found.append(Outcome(self._arch_of(trial), worker, None, *why))
             else:
                 continue
             self._told.add(digest)

@@ -7,6 +7,7 @@ what was posted stays posted, what was finished stays finished, and of two resul
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Protocol
 
 from automoe.errors import AutoMoEError
@@ -40,6 +41,8 @@ class Outcome(NamedTuple):
     """None where it failed."""
     message: str = ""
     """Why it failed."""
+    trace: str = ""
+    """The worker's traceback, where a defect of ours is why."""
 
 
 class Store(Protocol):
@@ -122,8 +125,14 @@ class Store(Protocol):
         """
         ...
 
-    def fail(self, claim: Claim, message: str) -> None:
-        """Says that the architecture cannot be evaluated; nobody tries again until somebody coordinates anew."""
+    def fail(self, claim: Claim, message: str, trace: str = "") -> None:
+        """Says that the architecture cannot be evaluated; nobody tries again until somebody coordinates anew.
+
+        Args:
+            claim: is over with this.
+            message: why.
+            trace: the traceback, where a defect of ours is why.
+        """
         ...
 
     def outcomes(self) -> list[Outcome]:
@@ -186,6 +195,19 @@ def check_context(found: Any, wanted: str, place: str) -> None:
             allowed=wanted,
             hint="Start workers with the settings of the search: the same space, data, supernet and seed",
         )
+
+
+def lease_of(header: Any, place: str) -> float:
+    """Seconds of the lease that the header of a store says.
+
+    Raises:
+        AutoMoEError: it says none.
+    """
+    lease_s = header.get("lease_s")
+    if isinstance(lease_s, bool) or not isinstance(lease_s, int | float) or not 0 < lease_s < math.inf:
+        hint = "Start the search again: it writes the header anew"
+        raise AutoMoEError("is no lease", file=place, key="lease_s", value=lease_s, allowed="> 0", hint=hint)
+    return float(lease_s)
 
 
 def refused_coordinator(place: str, holder: str) -> AutoMoEError:

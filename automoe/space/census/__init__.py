@@ -4,6 +4,6 @@
 """
 
 from automoe.space.census.census import Census
-from automoe.space.census.survey import Share, Survey, share_of
+from automoe.space.census.survey import Share, Survey
 
-__all__ = ["Census", "Share", "Survey", "share_of"]
+__all__ = ["Census", "Share", "Survey"]

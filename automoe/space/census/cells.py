@@ -9,7 +9,7 @@ Shape suffixes: N genomes, G genes of a genome, E totals of the encoder, D total
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress, product
@@ -17,7 +17,8 @@ from itertools import compress, product
 import numpy as np
 import numpy.typing as npt
 
-from automoe.space.census.arrangements import arrangements_of
+from automoe.errors import SpaceError
+from automoe.space.census.arrangements import Arrangement, arrangements_of
 from automoe.space.census.layer_chain import Totals, draw_index
 from automoe.space.census.stacks import Stack, Stacks, joined
 from automoe.space.constraints import Constraint
@@ -31,6 +32,8 @@ Bools = npt.NDArray[np.bool_]
 
 TOTALS = ("expert_layers", "experts")
 """Sizes of a side that its layers add up to."""
+_MOST_TOTALS = 20_000
+"""Pairs of totals of both sides for each of which the layers' choices are looked at: some seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,27 +94,113 @@ def cells_of(space: SearchSpace, *, ordered: bool) -> Iterator[Cell]:
     Args:
         space: the space.
         ordered: whether experts that change places make another architecture, in the cells' numbers.
+
+    Raises:
+        SpaceError: a constraint holds layers against totals of too many values.
     """
-    of_totals = [each for each in space.constraints if _totals_in(each)]
-    tracked = {side: tuple(name for name in TOTALS if any(f"{side}.{name}" in each.variables for each in of_totals))
-               for side in SIDES}  # fmt: skip
-    given = sorted({name for each in of_totals if each.layer_side is not None for name in _totals_in(each)})
-    of_totals = [each for each in of_totals if each.layer_side is None]
-    stacks = {side: Stacks(space, side, tracked[side], ordered=ordered) for side in SIDES}
+    refuse_uncountable(space)
+    rules = _Rules(space)
+    stacks = {side: Stacks(space, side, rules.tracked[side], ordered=ordered) for side in SIDES}
     layout = layout_of(space)
     for sizes in _known_sizes(space):
-        arrangements = arrangements_of(space, {side: sizes[f"{side}.layers"] for side in SIDES})
-        for arrangement, totals in product(arrangements, _possible_totals(space, given, sizes)):
-            encoder, decoder = (stacks[side].stack(arrangement.sides[side], {**sizes, **totals}) for side in SIDES)
+        for arrangement in arrangements_of(space, {side: sizes[f"{side}.layers"] for side in SIDES}):
             base_G = np.full(len(layout.genes), OFF, dtype=np.int64)
             for side, (dim, depth) in layout.sides.items():
                 base_G[dim], base_G[depth] = sizes[f"{side}.dim"], sizes[f"{side}.layers"]
             if layout.pattern is not None:
                 base_G[layout.pattern] = arrangement.pattern + 1
-            met_ED = _met(of_totals, sizes, totals, _columns("encoder", encoder, tracked["encoder"], axis=0),
-                          _columns("decoder", decoder, tracked["decoder"], axis=1))  # fmt: skip
-            if met_ED.any():
-                yield Cell(base_G=base_G, encoder=encoder, decoder=decoder, met_ED=met_ED)
+            # Most totals leave layers the same choices as others do: one cell is made of all these.
+            given: dict[tuple[Stack, Stack], list[dict[str, int]]] = {}
+            for totals in rules.possible_totals(arrangement, sizes):
+                encoder, decoder = (
+                    stacks[side].stack(arrangement.sides[side], {**sizes, **totals}) for side in SIDES
+                )
+                given.setdefault((encoder, decoder), []).append(totals)
+            for (encoder, decoder), of_stacks in given.items():
+                met_ED = rules.met(sizes, of_stacks, encoder, decoder)
+                if met_ED.any():
+                    yield Cell(base_G=base_G, encoder=encoder, decoder=decoder, met_ED=met_ED)
+
+
+def refuse_uncountable(space: SearchSpace) -> None:
+    """Nothing, if all cells of a space can be gone through; found without making any.
+
+    Raises:
+        SpaceError: as `cells_of`.
+    """
+    depths = {side: choices.depth[-1] for side, choices in space.sides.items()}
+    sizes = {f"{side}.layers": depth for side, depth in depths.items()}
+    for arrangement in arrangements_of(space, depths):
+        next(_Rules(space).possible_totals(arrangement, sizes), None)
+
+
+class _Rules:
+    """What the constraints of a space ask of the totals of its sides."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        of_totals = [each for each in space.constraints if _totals_in(each)]
+        self.tracked = {side: tuple(name for name in TOTALS
+                                    if any(f"{side}.{name}" in each.variables for each in of_totals))
+                        for side in SIDES}  # fmt: skip
+        """The totals that anything asks for, by side."""
+        self._between = [each for each in of_totals if each.layer_side is None]
+        joining = [each for each in of_totals if each.layer_side is not None]
+        self._joining = joining
+        self._given = {side: [name for name in TOTALS if any(f"{side}.{name}" in each.variables for each in joining)]
+                       for side in SIDES}  # fmt: skip
+        """Those that have to be known before the layers are."""
+
+    def possible_totals(self, arrangement: Arrangement, sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
+        """All that the given totals can be by the layers' numbers of experts; constraints may forbid some.
+
+        Raises:
+            SpaceError: there are too many to go through.
+        """
+        sums = [_sums(arrangement.sides[side], sizes[f"{side}.layers"], self._given[side]) for side in SIDES]
+        if len(sums[0]) * len(sums[1]) > _MOST_TOTALS:
+            raise SpaceError(
+                f"holds layers against totals, which can take {len(sums[0]) * len(sums[1]):,} values together: too "
+                "many to count what meets it",
+                key="constraints",
+                value="; ".join(constraint.text for constraint in self._joining),
+                allowed=f"up to {_MOST_TOTALS:,}",
+                hint="Speak of fewer totals (experts, expert_layers) in conditions on layers, or narrow the choices",
+            )
+        names = [f"{side}.{name}" for side in SIDES for name in self._given[side]]
+        for of_encoder, of_decoder in product(*sums):
+            yield dict(zip(names, (*of_encoder, *of_decoder), strict=True))
+
+    def met(
+        self, sizes: Mapping[str, int], given: Sequence[Mapping[str, int]], encoder: Stack, decoder: Stack
+    ) -> Bools:
+        """Which pairs of totals of two stacks meet the constraints and are among those given; of shape (E, D)."""
+        of_encoder, of_decoder = list(encoder.num_by_totals), list(decoder.num_by_totals)
+        met_ED = np.ones((len(of_encoder), len(of_decoder)), dtype=np.bool_)
+        known = {**sizes, **self._columns("encoder", of_encoder, 0), **self._columns("decoder", of_decoder, 1)}
+        for constraint in self._between:
+            met_ED &= constraint.holds(known)
+        if any(self._given.values()):
+            encoders, decoders = self._named("encoder", of_encoder), self._named("decoder", of_decoder)
+            places_E = {totals: np.array([each == totals for each in encoders]) for totals in set(encoders)}
+            places_D = {totals: np.array([each == totals for each in decoders]) for totals in set(decoders)}
+            given_ED = np.zeros_like(met_ED)
+            for totals in given:
+                key_E, key_D = (tuple(totals[f"{side}.{name}"] for name in self._given[side]) for side in SIDES)
+                if key_E in places_E and key_D in places_D:
+                    given_ED |= places_E[key_E][:, None] & places_D[key_D]
+            met_ED &= given_ED
+        return met_ED
+
+    def _named(self, side: str, found: list[Totals]) -> list[Totals]:
+        """Of each totals those that are given."""
+        places = [self.tracked[side].index(name) for name in self._given[side]]
+        return [tuple(totals[place] for place in places) for totals in found]
+
+    def _columns(self, side: str, found: list[Totals], axis: int) -> dict[str, Ints]:
+        """The totals of a stack by name, along one of two axes."""
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        return {f"{side}.{name}": np.array([totals[place] for totals in found], dtype=np.int64).reshape(shape)
+                for place, name in enumerate(self.tracked[side])}  # fmt: skip
 
 
 def _known_sizes(space: SearchSpace) -> Iterator[dict[str, int]]:
@@ -124,43 +213,14 @@ def _known_sizes(space: SearchSpace) -> Iterator[dict[str, int]]:
             yield sizes
 
 
-def _possible_totals(space: SearchSpace, names: list[str], sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """All values that the named totals could have, some of which no architecture may have."""
-    ranges = []
-    for name in names:
-        side, _, total = name.partition(".")
-        choices: SideChoices = getattr(space, side)
-        layers = choices.layers[: sizes[f"{side}.layers"]]
-        most = len(layers) if total == "expert_layers" else sum(layer.experts.count[-1] for layer in layers)
-        ranges.append(range(most + 1))
-    for values in product(*ranges):
-        yield dict(zip(names, values, strict=True))
-
-
-def _columns(side: str, stack: Stack, tracked: tuple[str, ...], axis: int) -> dict[str, Ints]:
-    """The totals of a stack by name, along one of two axes."""
-    found: list[Totals] = list(stack.num_by_totals)
-    shape = (-1, 1) if axis == 0 else (1, -1)
-    columns = {f"{side}.{name}": np.array([totals[place] for totals in found], dtype=np.int64).reshape(shape)
-               for place, name in enumerate(tracked)}  # fmt: skip
-    return {"": np.zeros(len(found), dtype=np.int64).reshape(shape), **columns}
-
-
-def _met(
-    constraints: list[Constraint],
-    sizes: Mapping[str, int],
-    given: Mapping[str, int],
-    encoder: Mapping[str, Ints],
-    decoder: Mapping[str, Ints],
-) -> Bools:
-    """Which pairs of totals meet the constraints and are those that are given; of shape (E, D)."""
-    met_ED = np.ones((encoder[""].size, decoder[""].size), dtype=np.bool_)
-    known = {**sizes, **encoder, **decoder}
-    for name, value in given.items():
-        met_ED &= known[name] == value
-    for constraint in constraints:
-        met_ED &= constraint.holds(known)
-    return met_ED
+def _sums(choices: SideChoices, depth: int, names: Sequence[str]) -> list[Totals]:
+    """What the named totals of a side can be together, ascending."""
+    found: set[Totals] = {(0,) * len(names)}
+    for layer in choices.layers[:depth]:
+        added = {tuple({"expert_layers": int(count > 1), "experts": count}[name] for name in names)
+                 for count in layer.experts.count}  # fmt: skip
+        found = {tuple(map(sum, zip(sums, more, strict=True))) for sums, more in product(found, added)}
+    return sorted(found)
 
 
 def _totals_in(constraint: Constraint) -> list[str]:

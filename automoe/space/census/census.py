@@ -10,7 +10,6 @@ Shape suffixes: N genomes, G genes of a genome.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -18,9 +17,9 @@ import numpy.typing as npt
 
 from automoe.errors import SpaceError
 from automoe.space.census.cells import Cell, cells_of
+from automoe.space.census.conflicts import conflicts_of, is_empty
 from automoe.space.census.expert_sets import num_expert_sets
 from automoe.space.census.layer_chain import draw_index
-from automoe.space.constraints import Constraint
 from automoe.space.genome.codec import GenomeCodec
 from automoe.space.genome.layout import layout_of
 from automoe.space.search_space import SearchSpace
@@ -37,6 +36,10 @@ class Census:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
+
+    def __reduce__(self) -> tuple[type[Census], tuple[SearchSpace]]:
+        """What is pickled: the space; its numbers are counted again."""
+        return type(self), (self.space,)
 
     @cached_property
     def num_raw(self) -> int:
@@ -56,27 +59,23 @@ class Census:
     @property
     def is_empty(self) -> bool:
         """Whether no architecture meets the constraints."""
-        return self.num_architectures == 0
-
-    def unsatisfiable(self) -> tuple[Constraint, ...]:
-        """The constraints that no architecture meets even if they stand alone."""
-        constraints = self.space.constraints
-        return tuple(each for each in constraints if Census(replace(self.space, constraints=(each,))).is_empty)
+        return not self._cells if "_cells" in vars(self) else is_empty(self.space)
 
     def refuse_empty(self) -> None:
         """Nothing, if there is any architecture.
 
         Raises:
-            SpaceError: the space is empty; it names a constraint that is to blame alone, if there is one.
+            SpaceError: the space is empty; it names constraints that are to blame.
         """
-        if self.is_empty:
-            alone = self.unsatisfiable()
-            raise SpaceError(
-                f"no architecture of the space {self.space.name!r} meets {'it' if alone else 'all of them'}",
-                key="constraints",
-                value="; ".join(map(str, alone[:1] or self.space.constraints)),
-                hint="Drop or mend a constraint, or widen the choices",
-            )
+        if not self.is_empty:
+            return
+        blamed, *_ = conflicts_of(self.space)
+        raise SpaceError(
+            f"no architecture of the space {self.space.name!r} meets {'it' if len(blamed) == 1 else 'all of them'}",
+            key="constraints",
+            value="; ".join(map(str, blamed)),
+            hint="Drop or mend a constraint, or widen the choices",
+        )
 
     def enumerate(self, limit: int = 1_000_000) -> Ints:
         """All architectures as canonical genomes, in ascending lexicographic order.

@@ -24,7 +24,8 @@ Ints = npt.NDArray[np.int64]
 Totals = tuple[int, ...]
 """Sums over layers, of those of `expert_layers` and `experts` that are asked for."""
 State = tuple[tuple[int, bool] | None, ...]
-"""For each group of layers with a common gene: its value, and whether some layer justifies it; None outside it."""
+"""For each group of layers with a common gene: its value, and whether some layer justifies it (which only a shared
+top_k needs); None outside it."""
 
 
 @dataclass(kw_only=True)
@@ -72,6 +73,8 @@ class LayerChain:
         self._groups_of = [[number for number, group in enumerate(shared) if index in group.layers]
                            for index in range(len(layers))]  # fmt: skip
         self._last_layer = [group.layers[-1] for group in shared]
+        self._is_cut = [group.key == "top_k" for group in shared]
+        """Which groups have a value that layers cut; cross_layers are cut for all alike, before all choices."""
         self.moves = [_moves_of(options, tracked, ordered) for options in layers]
         self.start: State = (None,) * len(shared)
         self.no_totals: Totals = (0,) * len(tracked)
@@ -100,7 +103,7 @@ class LayerChain:
             common = state[group]
             if common is not None and common[0] != value:
                 return None
-            is_justified = move.is_justified or (common is not None and common[1])
+            is_justified = not self._is_cut[group] or move.is_justified or (common is not None and common[1])
             is_last = self._last_layer[group] == index
             if is_last and not is_justified:
                 return None

@@ -89,6 +89,12 @@ class LayerOptions:
     def __len__(self) -> int:
         return len(self.num_experts_R)
 
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """Equal for options of the same choices that are the same, whatever sizes left them."""
+        return (tuple(self.marks_R), *(each.tobytes() for each in (self.justified_R, self.num_experts_R,
+                                                                    self._allowed_RW, self._gene_RL)))  # fmt: skip
+
     def ways(self, option: int, ordered: bool) -> int:
         """In how many ways an option gives the experts their widths: in order, or as multisets."""
         if self._fixed is not None:

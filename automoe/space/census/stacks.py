@@ -93,7 +93,9 @@ class Stacks:
             default=1,
         )
         self._options: dict[tuple[object, ...], LayerOptions] = {}
+        self._distinct: dict[tuple[object, ...], LayerOptions] = {}
         self._chains: dict[tuple[object, ...], LayerChain] = {}
+        self._chains_of: dict[tuple[object, ...], LayerChain] = {}
         self._stacks: dict[tuple[LayerChain, ...], Stack] = {}
 
     def stack(self, choices: SideChoices, sizes: Mapping[str, int]) -> Stack:
@@ -117,14 +119,22 @@ class Stacks:
             groups = (Shared(key=group.key, layers=tuple(index for index in group.layers if index < depth))
                       for group in choices.shared if group.key in cluster.keys)  # fmt: skip
             shared = tuple(group for group in groups if len(group.layers) > 1)
-            self._chains[key] = LayerChain(
-                tuple(self._options_of(index, cluster, choices, shared, known) for index in range(depth)),
-                places=tuple(genes.all for genes in self._genes[:depth]),
+            layers = tuple(self._options_of(index, cluster, choices, shared, known) for index in range(depth))
+            self._chains[key] = self._chain_of(layers, cluster, shared)
+        return self._chains[key]
+
+    def _chain_of(self, layers: tuple[LayerOptions, ...], cluster: Cluster, shared: tuple[Shared, ...]) -> LayerChain:
+        """The chain of these options, the same one whatever sizes left them."""
+        key = (layers, cluster.keys, shared)
+        if key not in self._chains_of:
+            self._chains_of[key] = LayerChain(
+                layers,
+                places=tuple(genes.all for genes in self._genes[: len(layers)]),
                 shared=shared,
                 tracked=self._tracked if cluster.has_experts else (),
                 ordered=self._ordered,
             )
-        return self._chains[key]
+        return self._chains_of[key]
 
     def _options_of(
         self,
@@ -134,21 +144,22 @@ class Stacks:
         shared: tuple[Shared, ...],
         sizes: Mapping[str, int],
     ) -> LayerOptions:
-        """The options of a layer, which it has in common with layers of equal choices."""
+        """The options of a layer, which it has in common with layers and sizes that leave it the same."""
         layer, genes = choices.layers[index], self._genes[index]
         of_layer = tuple(group.key for group in shared if index in group.layers)
         num_slots = genes.widths.stop - genes.widths.start
         key = (layer, cluster.keys, of_layer, num_slots, tuple(sizes.values()))
         if key not in self._options:
-            self._options[key] = LayerOptions(
+            options = LayerOptions(
                 layer, genes, cluster.keys, shared=of_layer, sizes=sizes, constraints=cluster.constraints
             )
+            self._options[key] = self._distinct.setdefault((*key[:-1], options.signature), options)
         return self._options[key]
 
     def _needed(self, cluster: Cluster, sizes: Mapping[str, int]) -> dict[str, int]:
         """The sizes that make a difference to some genes of the layers."""
         names = {name for each in cluster.constraints for name in each.variables if ".layer." not in name}
-        if cluster.constraints:
+        if cluster.constraints and "qkv_dim" in cluster.keys:
             names.add(f"{self._side}.dim")  # genes may follow it
         needed = {name: sizes[name] for name in sorted(names)}
         if "cross_layers" in cluster.keys:  # encoder layers beyond those that can be seen make none

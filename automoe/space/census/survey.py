@@ -47,6 +47,8 @@ class Survey:
     """Architectures that stand for a space."""
 
     space: SearchSpace
+    census: Census
+    """Of the space, with what it has counted."""
     genome_NG: Ints
     """Canonical genomes: all architectures in ascending order, or a sample that prefers none."""
     exact: bool
@@ -63,7 +65,7 @@ class Survey:
         census.refuse_empty()
         exact = census.num_architectures <= MOST_LISTED
         genome_NG = census.enumerate(MOST_LISTED) if exact else census.sample(NUM_SAMPLES, rng)
-        return cls(space=space, genome_NG=genome_NG, exact=exact)
+        return cls(space=space, census=census, genome_NG=genome_NG, exact=exact)
 
     def share(self, keeps: Callable[[Ints], npt.NDArray[np.bool_]]) -> Share:
         """The share of the architectures for which `keeps`, given genomes of shape (N, G), says true."""
@@ -94,15 +96,6 @@ class Survey:
         codec = GenomeCodec(self.space)
         extremes = [codec.encode(arch) for arch in (self.space.smallest(), self.space.largest())]
         return np.concatenate([extremes, self.genome_NG])
-
-
-def share_of(space: SearchSpace, keeps: Callable[[Ints], npt.NDArray[np.bool_]], rng: np.random.Generator) -> Share:
-    """The share of the architectures of a space for which `keeps` says true; see `Survey`.
-
-    Raises:
-        SpaceError: no architecture meets the constraints of the space.
-    """
-    return Survey.of(space, rng).share(keeps)
 
 
 def _wilson(num_kept: int, num: int) -> tuple[float, float]:

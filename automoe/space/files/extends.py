@@ -4,7 +4,7 @@
 
 The file, its sides and their `layer` are merged key by key. Anything else replaces what the base says: a number, a
 list, and a `{choice: ...}`, which is one value. `constraints` are added to those of the base, `name` is not
-inherited, and `null` removes what the base says.
+inherited, and `null` removes what the base says, if it says anything.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from automoe.space.files.yaml_file import Pair, Tree, load_tree
 from automoe.space.shipped import find_space
 
 _NOT_INHERITED = ("name", "extends")
+_BASES = "the name of a space that comes with AutoMoE, or the path of a file"
 _LEVELS = 3
 """Mappings within mappings that are merged: the file, a side, a layer. (Aliases could nest very many.)"""
 
@@ -66,7 +67,7 @@ def merged(base: Tree, child: Tree) -> Tree:
 
 def _merged(base: Tree, child: Tree, levels: int) -> Tree:
     if not levels or base.pairs is None or child.pairs is None or _is_choice(base) or _is_choice(child):
-        return child
+        return _removing_nothing(child, levels)
     given: dict[str, list[Pair]] = {}
     for pair in child.pairs:
         given.setdefault(pair.key, []).append(pair)
@@ -77,11 +78,21 @@ def _merged(base: Tree, child: Tree, levels: int) -> Tree:
             pairs.append(pair)
             continue
         first, given[pair.key] = own[0], []
-        if not _is_null(first.value):
+        if not first.value.is_null:
             pairs.append(replace(first, value=_merged_value(pair, first.value, levels)))
         pairs += own[1:]
-    pairs += [pair for own in given.values() for pair in own]
-    return replace(child, pairs=tuple(pairs))
+    rest = replace(child, pairs=tuple(pair for own in given.values() for pair in own))
+    return replace(child, pairs=(*pairs, *(_removing_nothing(rest, levels).pairs or ())))
+
+
+def _removing_nothing(tree: Tree, levels: int) -> Tree:
+    """What a file says where its base says nothing; a null has nothing to remove there."""
+    if tree.is_null:
+        return replace(tree, removes=True)
+    if not levels or tree.pairs is None or _is_choice(tree):
+        return tree
+    pairs = (replace(pair, value=_removing_nothing(pair.value, levels - 1)) for pair in tree.pairs)
+    return replace(tree, pairs=tuple(pairs))
 
 
 def _merged_value(base: Pair, child: Tree, levels: int) -> Tree:
@@ -102,14 +113,13 @@ def _is_choice(tree: Tree) -> bool:
     return any(pair.key == "choice" for pair in tree.pairs or ())
 
 
-def _is_null(tree: Tree) -> bool:
-    return tree.pairs is None and tree.items is None and tree.scalar is None
-
-
 def _base_of(field: Field, path: Path, chain: tuple[Path, ...]) -> Path | None:
     """The file that `field` names; None, and a mistake noted, if there is none or it is one of `chain`."""
-    name = field.word()
-    if name is None:
+    if not field.is_scalar or field.tree.is_null:
+        hint = "Remove the line" if field.tree.is_null else "Extend one file; that can extend another itself"
+        field.wrong("is no name of a space", allowed=_BASES, hint=hint)
+        return None
+    if (name := field.word()) is None:
         return None
     try:
         base = find_space(name, beside=path)
@@ -119,6 +129,10 @@ def _base_of(field: Field, path: Path, chain: tuple[Path, ...]) -> Path | None:
     if not os.path.exists(base):  # noqa: PTH110 (Path.exists raises where a name is too long)
         near = did_you_mean(base.name, [file.name for file in path.parent.glob("*.yaml") if file != path])
         field.wrong("there is no such file", hint=near or f"A relative path starts from {path.parent}")
+        return None
+    if os.path.isdir(base):  # noqa: PTH112 (as above)
+        names = [str(Path(name) / file.name) for file in sorted(base.glob("*.yaml"))]
+        field.wrong("is a folder, not a file", hint=f"Name a file of it, such as {names[0]}" if names else None)
         return None
     files = [file.resolve() for file in chain]
     if base.resolve() in files:

@@ -22,6 +22,8 @@ _UNDERSCORED = re.compile(r"[1-9][0-9]*(_[1-9][0-9]*)+")
 _LOOKALIKES = str.maketrans({"O": "0", "o": "0", "Q": "0", "l": "1", "I": "1", "i": "1", "|": "1", "Z": "2",
                              "S": "5", "B": "8"}) | {ord(c): None for c in "_,' "}  # fmt: skip
 
+_PYTHON_WORDS = {"None": "YAML writes null", "True": "YAML writes true", "False": "YAML writes false"}
+
 
 class Mistakes:
     """What is wrong with one file, and with those that it extends."""
@@ -62,6 +64,7 @@ class Field:
         """Notes a mistake of this value."""
         if show_value:
             fields.setdefault("value", self.tree.text if self.is_scalar else self.tree.shown())
+            fields["hint"] = fields.get("hint") or _PYTHON_WORDS.get(self.tree.text)
         self._mistakes.add(problem, file=self.tree.file, line=self.line, key=self.key, **fields)
 
     @property
@@ -98,7 +101,7 @@ class Field:
     def child(self, key: str) -> Field | None:
         """The value of `key` in a mapping, unchecked."""
         for pair in self.tree.pairs or ():
-            if pair.key == key:
+            if pair.key == key and not pair.value.removes:
                 return Field(pair.value, self._mistakes, self._dotted(key), pair.line)
         return None
 
@@ -128,8 +131,12 @@ class Field:
                 hint = did_you_mean(pair.key, (*known, *tolerated))
                 hints += hint or ""
                 field.wrong("unknown key", show_value=False, allowed=", ".join(known), hint=hint)
+            elif pair.value.removes:
+                continue
             elif pair.key in found:
                 field.wrong(f"the key stands twice, first {found[pair.key].place}", show_value=False)
+            elif pair.value.is_null and pair.key not in required:
+                field.wrong("says nothing", hint="Remove the line")
             else:
                 found[pair.key] = field
         for key in required:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
 from automoe.errors import SpaceError, did_you_mean
 from automoe.space.constraints import Constraint
 from automoe.space.expert_layers import ExpertLayers
 from automoe.space.files.fields import Field
+from automoe.space.genes import Choices
 from automoe.space.search_space import SearchSpace
 
 
@@ -46,7 +46,7 @@ def parse_constraints(field: Field | None) -> dict[Constraint, Field]:
         except SpaceError as error:
             element.wrong(error.problem, allowed=error.allowed, hint=error.hint)
             continue
-        if constraint in constraints:
+        if constraint in constraints and constraints[constraint].tree.file == element.tree.file:
             element.wrong(f"is listed twice, first {constraints[constraint].place}")
         constraints.setdefault(constraint, element)
     return constraints
@@ -59,29 +59,51 @@ def note_contradictions(space: SearchSpace, places: dict[Constraint, Field]) -> 
         space: a space whose choices go together.
         places: its constraints, each with its place.
     """
-    if not places or not _is_empty(space, space.constraints):
+    if not places:
         return
-    hopeless = [constraint for constraint in places if _is_empty(space, (constraint,))]
-    for constraint in hopeless:
-        places[constraint].wrong("no architecture of the space meets it", hint="Remove it, or widen the choices")
-    if hopeless:
+    from automoe.space.census.cells import refuse_uncountable  # not every space has constraints, and counting takes
+    from automoe.space.census.conflicts import conflicts_of  # many modules
+
+    try:
+        refuse_uncountable(space)
+    except SpaceError as error:
+        of_layers = [field for constraint, field in places.items() if constraint.layer_side is not None]
+        of_layers[-1].wrong(error.problem, allowed=error.allowed, hint=error.hint)
         return
-    needed = tuple(places)
-    for constraint in places:  # what is left contradicts itself, and nothing smaller in it does
-        fewer = tuple(other for other in needed if other != constraint)
-        needed = fewer if _is_empty(space, fewer) else needed
-    *others, last = needed
-    rivals = " and ".join(f"{other} ({places[other].place})" for other in others)
-    places[last].wrong(
-        f"contradicts {rivals}: each can be met alone, but no architecture of the space meets all of them",
-        hint="Remove one of them, or widen the choices",
-    )
+    for *others, last in conflicts_of(space):
+        if not others:
+            places[last].wrong("no architecture of the space meets it", hint="Remove it, or widen the choices")
+            continue
+        rivals = " and ".join(f"{other} ({places[other].place})" for other in others)
+        places[last].wrong(
+            f"contradicts {rivals}: each can be met alone, but no architecture of the space meets all of them",
+            hint="Remove one of them, or widen the choices",
+        )
 
 
-def _is_empty(space: SearchSpace, constraints: tuple[Constraint, ...]) -> bool:
-    from automoe.space.census.census import Census  # not every space has constraints, and counting takes many modules
+def note_needless_patterns(patterns: dict[ExpertLayers, Field], depths: dict[str, Choices]) -> None:
+    """Notes patterns that give no layer experts, and those that name the same layers as another.
 
-    return Census(replace(space, constraints=constraints)).is_empty
+    Args:
+        patterns: each with its place.
+        depths: of the sides.
+    """
+    deepest = " and ".join(f"{side}s of up to {depth[-1]} layer(s)" for side, depth in depths.items())
+    named_by: dict[tuple[tuple[int, ...], ...], ExpertLayers] = {}
+    for pattern, field in patterns.items():
+        if pattern.is_free:
+            continue
+        named = tuple(tuple(index for index in range(depth) if pattern.has_experts(side, index, depth))
+                      for side, choices in depths.items() for depth in choices)  # fmt: skip
+        if not any(named) and pattern.kind != "none":
+            field.wrong(f"names no layer of any model: the space has {deepest}", hint="Remove it, or write none")
+        elif named in named_by:
+            first = named_by[named]
+            problem = (
+                f"names the same layers as '{first}' {patterns[first].place}, in every model: the space has {deepest}"
+            )
+            field.wrong(problem, hint="Remove one of the two")
+        named_by.setdefault(named, pattern)
 
 
 def _patterns(field: Field | None) -> list[Field]:

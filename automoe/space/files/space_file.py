@@ -15,7 +15,12 @@ from automoe.space.clashes import find_clashes
 from automoe.space.files.extends import load_extended
 from automoe.space.files.fields import Field, Mistakes
 from automoe.space.files.hat import architecture_of_hat, is_hat
-from automoe.space.files.rule_fields import note_contradictions, parse_constraints, parse_expert_layers
+from automoe.space.files.rule_fields import (
+    note_contradictions,
+    note_needless_patterns,
+    parse_constraints,
+    parse_expert_layers,
+)
 from automoe.space.files.side_fields import parse_side, place_of
 from automoe.space.genes import DecoderLayerChoices, ExpertChoices, LayerChoices, SideChoices
 from automoe.space.search_space import SearchSpace
@@ -139,6 +144,8 @@ def _parse_space(root: Field, default_name: str) -> SearchSpace | None:
     for clash in find_clashes(encoder, decoder, tuple(patterns)):
         field = place_of(entries[clash.side], clash.layer, clash.gene)
         field.wrong(clash.problem, value=clash.value, allowed=clash.allowed)
+    if root.is_clean:
+        note_needless_patterns(patterns, {"encoder": encoder.depth, "decoder": decoder.depth})
     if not root.is_clean or name is None:
         return None
     space = SearchSpace(

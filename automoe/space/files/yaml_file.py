@@ -41,16 +41,27 @@ class Tree:
     text: str = ""
     """A scalar as the file writes it, without its quotes."""
     scalar: Scalar = None
+    removes: bool = False
+    """Whether it is a null that takes away what an extended file says, of which there is nothing."""
 
-    def shown(self, depth: int = 2) -> Any:
-        """The value for an error message: what lies deeper is left out, since aliases can make it very large."""
+    @property
+    def is_null(self) -> bool:
+        """Whether it says nothing: `null`, `~`, or a key with nothing behind it."""
+        return self.pairs is None and self.items is None and self.scalar is None
+
+    def shown(self, depth: int = 2) -> str:
+        """The value for an error message, as a file writes it on one line: what lies deeper
+        is left out, since aliases can make it very large."""
         if depth == 0 and (self.pairs or self.items):
             return "..."
         if self.pairs is not None:
-            return {pair.key: pair.value.shown(depth - 1) for pair in self.pairs}
+            return "{" + ", ".join(f"{pair.key}: {pair.value.shown(depth - 1)}" for pair in self.pairs) + "}"
         if self.items is not None:
-            return [item.shown(depth - 1) for item in self.items]
-        return self.scalar
+            return "[" + ", ".join(item.shown(depth - 1) for item in self.items) + "]"
+        if self.scalar is None:
+            return "null"
+        # A quoted number is a text, and that may be what is wrong with it.
+        return f"'{self.text}'" if isinstance(self.scalar, str) and self.text[:1].isdigit() else self.text
 
 
 def load_tree(path: Path) -> Tree:
@@ -107,6 +118,8 @@ def tree_from_json(text: str, file: Path | None = None) -> Tree:
         raise SpaceError(f"is not valid JSON: {error.msg}", file=file, line=error.lineno) from None
     except RecursionError:
         raise SpaceError("is nested too deeply", file=file) from None
+    except ValueError:  # a number of more digits than Python reads
+        raise SpaceError("holds a number of thousands of digits", file=file) from None
 
 
 def tree_from_mapping(mapping: Mapping[str, Any]) -> Tree:
@@ -141,7 +154,7 @@ def _tree_of(value: Any, file: Path | None = None) -> Tree:
         return Tree(line=None, file=file, pairs=pairs)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return Tree(line=None, file=file, items=tuple(_tree_of(item, file) for item in value))
-    return Tree(line=None, file=file, text=str(value), scalar=value)
+    return Tree(line=None, file=file, text=value if isinstance(value, str) else json.dumps(value), scalar=value)
 
 
 class _YamlConverter:

@@ -4,8 +4,8 @@ Every architecture of a space has exactly one genome, the canonical one: all hav
 depth; genes of absent layers and experts are 0, and so are genes that follow another; the widths of a layer's experts
 stand widest first; `top_k` and `cross_layers` are cut to the experts and encoder layers that exist; layers that share
 a gene have one value; the pattern of expert layers is the first that the architecture matches. `layout` says
-which gene stands where, `repair` makes genomes canonical, `draws` draws genes, `variation` makes
-children and neighbours.
+which gene stands where, `repair` makes genomes canonical, `draws` draws genes, `sampling` draws what meets the
+constraints, `variation` makes children and neighbours.
 
 Shape suffixes: N genomes, G genes of a genome, V values of genes.
 """
@@ -32,6 +32,7 @@ from automoe.space.genome.draws import GenomeDraws
 from automoe.space.genome.hash import Hashes, hashes_of
 from automoe.space.genome.layout import OFF, LayerGenes, layout_of
 from automoe.space.genome.repair import GenomeRepair
+from automoe.space.genome.sampling import GenomeSampling
 from automoe.space.genome.variation import GenomeVariation
 from automoe.space.layer_sizes import Bools, DecoderLayerSizes, Ints, LayerSizes
 from automoe.space.misfit import misfit_of
@@ -39,8 +40,6 @@ from automoe.space.search_space import SearchSpace
 
 _RECENT = 8192
 """Architectures and layers that are kept at hand."""
-_SAMPLE_ROUNDS, _SAMPLE_DRAWS = 200, 1024
-"""How often nothing may be found among how many draws."""
 
 
 class GenomeCodec:
@@ -62,11 +61,18 @@ class GenomeCodec:
         self._legal_GV = np.array([np.isin(self._values, gene.legal) for gene in self._genes])
         self._repair = GenomeRepair(space, self._layout)
         self._draws = GenomeDraws(self._layout, self._repair)
-        self._variation = GenomeVariation(self._layout, self._repair, self._draws, self._feasible)
+        self._sampling = GenomeSampling(space, self.draw, self._feasible)
+        self._variation = GenomeVariation(
+            self._layout, self._repair, self._draws, self._feasible, self._sampling.sampled
+        )
         self._recent: dict[int, tuple[Architecture, Ints]] = {}
         """What was decoded lately, by identity: most of what a search encodes it has just decoded."""
         self._built_layers: dict[tuple[int, ...], EncoderLayerArch] = {}
         """Layers by the place of their genes and these: a few thousand make millions of architectures."""
+
+    def __reduce__(self) -> tuple[type[GenomeCodec], tuple[SearchSpace]]:
+        """What is pickled: the space, from which all else is made again."""
+        return type(self), (self.space,)
 
     @property
     def num_genes(self) -> int:
@@ -144,9 +150,12 @@ class GenomeCodec:
         """
         canonical_NG = self._members(genome_NG)
         archs = [self._built(row) for row in canonical_NG.tolist()]
-        if len(self._recent) > _RECENT:
-            self._recent.clear()
-        self._recent |= {id(arch): (arch, genome_G) for arch, genome_G in zip(archs, canonical_NG, strict=True)}
+        if len(archs) <= _RECENT:
+            if len(self._recent) + len(archs) > _RECENT:
+                self._recent.clear()
+            # Copies, since a row that is a view keeps the whole batch in memory.
+            self._recent |= {id(arch): (arch, genome_G.copy()) for arch, genome_G in zip(archs, canonical_NG,
+                                                                                         strict=True)}  # fmt: skip
         return archs
 
     def canonical(self, genome_NG: npt.NDArray[np.integer]) -> Ints:
@@ -205,29 +214,22 @@ class GenomeCodec:
     def sample(self, num: int, rng: np.random.Generator) -> Ints:
         """Draws genomes of the space, every gene uniformly; those that break a constraint are thrown away.
 
+        Where the constraints leave fewer than about one draw in 500, every architecture has the same chance instead
+        (`Census.sample`): which of the two it is, is a matter of the space alone.
+
         Returns:
             int64 of shape (num, G).
 
         Raises:
-            SpaceError: no architecture meets the constraints, or so few that 204,800 draws or more found none.
+            SpaceError: no architecture meets the constraints.
         """
-        genome_NG = self.draw(num, rng)
-        genome_NG = genome_NG[self._feasible(genome_NG)]
-        vain = 0
-        while len(genome_NG) < num:
-            drawn_NG = self.draw(max(_SAMPLE_DRAWS, num - len(genome_NG)), rng)
-            drawn_NG = drawn_NG[self._feasible(drawn_NG)]
-            vain = 0 if len(drawn_NG) else vain + 1
-            if vain == _SAMPLE_ROUNDS:
-                raise self._nothing_found()
-            genome_NG = np.concatenate([genome_NG, drawn_NG])
-        return genome_NG[:num]
+        return self._sampling.sampled(num, rng)
 
     def mutate(self, genome_NG: npt.NDArray[np.integer], rng: np.random.Generator, probability: float) -> Ints:
         """Draws each gene anew with a probability; the sizes of layers and experts that come into being are drawn.
 
-        A gene that layers share is one gene. A child that breaks a constraint is drawn anew; if 32 more of them do so
-        too, its parent takes its place.
+        A gene that layers share is one gene. A child that breaks a constraint is drawn anew; if 32 more of them do
+        so too, it is drawn as `sample` does, without any parent: a search that could not move goes on elsewhere.
 
         Raises:
             SpaceError: as `canonical` does, or a parent breaks a constraint.
@@ -239,8 +241,9 @@ class GenomeCodec:
 
         A gene that is absent in one parent comes from the other. If a layer or expert is in the child, then it is in
         the parent that the number comes from, so nothing needs to be drawn; but what the pattern of one parent at the
-        depth of the other, or a shared number of experts, brings into being is drawn. Constraints are as in `mutate`,
-        with the parent of `a_NG`.
+        depth of the other, or a shared number of experts, brings into being is drawn. A child that breaks a
+        constraint is made anew; if 32 more of them do so too, it has the whole encoder of one parent and the whole
+        decoder of the other, and if that breaks one, it is as the parent in `a_NG`.
 
         Raises:
             SpaceError: as `mutate` does, or the parents are not equally many.
@@ -348,15 +351,6 @@ class GenomeCodec:
             broken = next(each for each in self.space.constraints if not meets(each, layers).all())
             raise broken_error(self.space.name, broken)
         return canonical_NG
-
-    def _nothing_found(self) -> SpaceError:
-        draws = f"{_SAMPLE_ROUNDS * _SAMPLE_DRAWS:,}"
-        return SpaceError(
-            f"{draws} draws or more from the space {self.space.name!r} found nothing that meets the constraints",
-            key="constraints",
-            value="; ".join(constraint.text for constraint in self.space.constraints),
-            hint="They may contradict each other: remove one, or narrow the choices to what they allow",
-        )
 
     def _layer_of(self, row: list[int], genes: LayerGenes) -> EncoderLayerArch:
         """The layer of a canonical genome; the same object whenever it is the same."""

@@ -11,7 +11,7 @@ from automoe.search.searcher import options_of
 CONF = Path(__file__).parents[3] / "conf" / "search"
 
 
-@pytest.mark.parametrize("name", ["random", "regularised", "automoe", "nsga2", "local"])
+@pytest.mark.parametrize("name", ["evolution", "random", "regularised", "automoe", "nsga2", "local"])
 def test_the_shipped_options_are_all_that_there_are_and_the_defaults(name):
     shipped = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     assert shipped["searcher"] == name

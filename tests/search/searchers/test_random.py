@@ -33,3 +33,10 @@ def test_what_it_is_told_and_a_quality_predictor_change_nothing_but_what_is_left
     plain = replace(PROBLEM, fit_quality=fit_quality, screen=1)
     asked = [make_searcher("random", problem, {}, 1).ask(24) for problem in (guessing, plain)]
     assert asked[0] == asked[1]
+
+
+def test_architectures_stay_equally_likely_where_limits_refuse_nearly_all():
+    tight = problem_of(SPACE, "loss", "flops_g", limit=0.2)  # one of 500 keeps it
+    asked = [arch for arch, _ in make_searcher("random", tight, {"uniform": True}, 1).ask(24)]
+    # Of all that keep it 94 % have two encoder layers; of what is drawn gene by gene 33 %.
+    assert np.mean([len(arch.encoder.layers) == 2 for arch in asked]) > 0.7

@@ -37,7 +37,7 @@ def submitted(pool):
 
 def test_workers_that_the_pool_starts_evaluate_and_are_gone_at_the_end(place):
     with pool_of(place, 2) as pool:
-        assert pool.slots == 2
+        assert pool.slots == 3
         submitted(pool)
         pids = [process.pid for process in pool._local._processes]
         found = dict(pool.next() for _ in ARCHS)
@@ -57,6 +57,22 @@ def test_a_failed_evaluation_ends_the_search_with_the_workers_message(place):
     with pytest.raises(AutoMoEError, match="the weights are damaged"), pool_of(place, 1, "fails") as pool:
         submitted(pool).next()
     assert not place.open().is_closed()
+
+
+def test_a_defect_of_ours_in_an_evaluation_shows_the_workers_traceback(place):
+    with (
+        pytest.raises(RuntimeError, match="ZeroDivisionError: ours") as caught,
+        pool_of(place, 2, "is defective") as pool,
+    ):
+        submitted(pool).next()
+    (note,) = caught.value.__notes__
+    assert 'raise ZeroDivisionError("ours")' in note and "local.py" in note
+
+
+def test_a_defect_of_ours_that_ends_all_workers_shows_its_traceback(place, capsys):
+    with pytest.raises(AutoMoEError, match="no worker is left"), pool_of(place, 2, "cannot begin") as pool:
+        submitted(pool).next()
+    assert 'raise ZeroDivisionError("ours")' in capsys.readouterr().err
 
 
 def test_when_all_workers_are_dead_the_last_words_are_told(place):
@@ -89,14 +105,14 @@ def test_a_killed_worker_of_two_is_told_of_and_the_other_goes_on(place, capsys):
     assert "worker 0 was killed by SIGKILL" in capsys.readouterr().err
 
 
-def test_slots_are_the_living_workers(place):
+def test_slots_are_the_living_workers_and_one_more_that_lies_ready(place):
     with StorePool(place.open()) as pool:
-        assert pool.slots == 1
+        assert pool.slots == 2
         others = [place.open() for _ in range(3)]
         for number, store in enumerate(others):
             store.join(f"other{number}")
         pool._living = (pool._living[0] - 10, frozenset())  # it counts once a second
-        assert pool.slots == 3
+        assert pool.slots == 4
 
 
 def test_a_worker_leaves_a_silent_coordinator(tmp_path):

@@ -1,13 +1,15 @@
 """What every store promises, whatever holds it."""
 
+import json
 import threading
 import time
 
 import pytest
 
-from automoe.errors import AutoMoEError, ConfigError
+from automoe.errors import AutoMoEError
+from automoe.files import PARTIAL
 from automoe.search import Quality
-from automoe.search.store import COORDINATOR, FolderStore, NoStoreError, masked
+from automoe.search.store import COORDINATOR, FolderStore, NoStoreError, OptunaStore
 from tests.search.analytic import loss, sampled
 from tests.search.store.evaluating import Place
 
@@ -122,9 +124,10 @@ def test_a_released_claim_is_anothers_at_once(place):
 
 def test_a_failure_is_told_once_and_tried_again_by_who_coordinates_next(place):
     coordinator, worker = coordinator_of(place, ARCHS[:1]), worker_of(place)
-    worker.fail(worker.claim("one"), "the disk is gone")
+    worker.fail(worker.claim("one"), "the disk is gone", "Traceback ...")
     (outcome,) = coordinator.outcomes()
     assert (outcome.quality, outcome.message, outcome.worker) == (None, "the disk is gone", "one")
+    assert outcome.trace == "Traceback ..."
     assert coordinator.outcomes() == [] and worker.claim("one") is None
     coordinator.leave()
     after = coordinator_of(place, ARCHS[:1])
@@ -241,19 +244,83 @@ def test_a_storage_that_goes_away_is_an_error_that_says_what_to_do(tmp_path):
             coordinator.outcomes()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://x/y", "journal:///"])
-def test_what_is_no_storage_is_refused_with_what_would_be(url):
+def test_a_torn_last_line_of_a_journal_loses_nothing_that_was_whole(tmp_path):
     pytest.importorskip("optuna")
-    with pytest.raises(ConfigError, match=r"search.storage.*postgresql\+psycopg"):
-        Place(where=url).open() if "://" in url else _optuna(url)
+    place = Place(where=f"journal:///{tmp_path}/s.log")
+    coordinator_of(place, ARCHS[:1]).leave()
+    journal = tmp_path / "s.log"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code": 4, "wor' + b"x" * 5000)
+    after = coordinator_of(place, ARCHS[1:2])
+    assert after.posted() == ARCHS[:2]
+    assert worker_of(place).claim("one").arch == ARCHS[0]
+    assert journal.read_bytes().startswith(whole)
+    assert all(json.loads(line) for line in journal.read_bytes().splitlines())
 
 
-def _optuna(url):
-    from automoe.search.store import OptunaStore
+def test_a_journal_that_is_damaged_elsewhere_is_an_error_that_says_so(tmp_path):
+    pytest.importorskip("optuna")
+    place = Place(where=f"journal:///{tmp_path}/s.log")
+    coordinator_of(place).leave()
+    journal = tmp_path / "s.log"
+    journal.write_bytes(b"{broken\n" + journal.read_bytes())
+    with pytest.raises(AutoMoEError, match=r"the storage is damaged.*Remove it"):
+        coordinator_of(place)
 
-    return OptunaStore(url, "jobs", "weights")
+
+def test_a_deleted_study_is_an_error_whatever_is_asked(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    place = Place(where=f"sqlite:///{tmp_path}/s.db")
+    coordinator, worker = coordinator_of(place, ARCHS[:1]), worker_of(place)
+    claim = worker.claim("one")
+    optuna.delete_study(study_name="jobs", storage=place.where)
+    for ask in (
+        coordinator.outcomes,
+        coordinator.workers,
+        coordinator.posted,
+        coordinator.close,
+        lambda: coordinator.post(ARCHS[1]),
+        lambda: coordinator.beat(COORDINATOR),
+        worker.is_closed,
+        worker.silence,
+        lambda: worker.claim("one"),
+        lambda: worker.renew(claim),
+        lambda: worker.finish(claim, Quality(1.0)),
+        lambda: worker.fail(claim, "why"),
+    ):
+        with pytest.raises(AutoMoEError, match="the study was deleted") as caught:
+            ask()
+        assert caught.value.file == place.where
 
 
-def test_no_message_holds_a_password():
-    assert masked("postgresql+psycopg://me:p@ss:w/rd@host:5432/db") == "postgresql+psycopg://me:***@host:5432/db"
-    assert masked("sqlite:///a.db") == "sqlite:///a.db"
+def test_a_defect_of_ours_is_not_blamed_on_the_storage(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    coordinator = coordinator_of(Place(where=f"journal:///{tmp_path}/s.log"))
+
+    def defect(*_):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(OptunaStore, "_take_back", defect)
+    with pytest.raises(KeyError, match="ours"):
+        coordinator.outcomes()
+
+
+@pytest.mark.parametrize("lease", [{}, {"lease_s": "x"}, {"lease_s": True}, {"lease_s": 0}, {"lease_s": None}])
+def test_a_header_without_a_lease_is_an_error_with_its_file(tmp_path, lease):
+    place = Place(where=str(tmp_path))
+    coordinator_of(place).leave()
+    header = tmp_path / "header.json"
+    header.write_text(json.dumps({"format": 1, "context": place.context} | lease))
+    with pytest.raises(AutoMoEError) as caught:
+        worker_of(place)
+    assert (caught.value.file, caught.value.key) == (str(header), "lease_s")
+    coordinator_of(place).leave()
+    assert worker_of(place).lease_s == place.lease_s
+
+
+def test_what_a_removal_may_leave_is_named_as_unfinished(tmp_path, monkeypatch):
+    place = Place(where=str(tmp_path / "store"))
+    coordinator_of(place).leave()
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    FolderStore(place.where, place.context).remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["store" + PARTIAL]

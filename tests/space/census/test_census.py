@@ -18,12 +18,14 @@ from automoe.space import (
     read_space,
 )
 from automoe.space.census.census import Census
+from automoe.space.census.conflicts import conflicts_of
 from automoe.space.constraints import Constraint
 from automoe.space.expert_layers import ExpertLayers
 from automoe.space.genes import Shared
-from tests.space.census.small_spaces import brute_force, expert_set, genome_of, small_spaces
+from tests.space.brute_force import arch_of, brute_force, expert_set, genome_of, members, strangers
+from tests.space.census.small_spaces import small_spaces
 
-some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 """Most of the time goes into brute force."""
 
 
@@ -57,7 +59,9 @@ def test_numbers_and_enumeration_are_those_of_brute_force(space):
     assert census.num_architectures == len(models)
     assert census.is_empty == (not models)
     assert census.num_expert_placements == len(set(map(expert_set, models)))
-    assert list(map(tuple, census.enumerate().tolist())) == sorted(genome_of(space, model, names) for model in models)
+    listed_NG = census.enumerate()
+    assert list(map(tuple, listed_NG.tolist())) == sorted(genome_of(space, model, names) for model in models)
+    assert set(GenomeCodec(space).decode_all(listed_NG)) == set(map(arch_of, models))
 
 
 @some
@@ -76,10 +80,65 @@ def test_what_is_listed_and_sampled_is_canonical_and_in_the_space(space, seed):
 
 @some
 @given(small_spaces())
-def test_a_constraint_is_unsatisfiable_exactly_if_it_empties_the_space_alone(space):
-    alone = [dataclasses.replace(space, constraints=(constraint,)) for constraint in space.constraints]
-    expected = [each.constraints[0] for each in alone if not brute_force(each)[1]]
-    assert list(Census(space).unsatisfiable()) == expected
+def test_constraints_to_blame_leave_nothing_and_none_of_them_can_be_spared(space):
+    def is_empty(*constraints: Constraint) -> bool:
+        return not brute_force(dataclasses.replace(space, constraints=constraints))[1]
+
+    conflicts = conflicts_of(space)
+    assert bool(conflicts) == is_empty(*space.constraints)
+    for blamed in conflicts:
+        assert is_empty(*blamed)
+        assert not any(is_empty(*(other for other in blamed if other != spared)) for spared in blamed)
+
+
+@settings(some, max_examples=10)
+@given(small_spaces())
+def test_what_is_in_a_space_meets_its_conditions_and_nothing_else_does(space):
+    found, codec = members(space), GenomeCodec(space)
+    assert all(arch in space for arch in found)
+    assert not any(arch in space for arch in strangers(space))
+    if not found:
+        return
+    rng = np.random.default_rng(0)
+    sampled_NG = codec.sample(100, rng)
+    assert set(codec.decode_all(sampled_NG)) <= found
+    assert set(codec.decode_all(codec.mutate(sampled_NG, rng, 0.3))) <= found
+    assert set(codec.decode_all(codec.cross(sampled_NG, sampled_NG[::-1], rng))) <= found
+    assert {space.largest(), space.smallest(), space.sample(rng)} <= found
+    assert (space.largest() == space.smallest()) == (len(found) == 1)
+    assert all(space.floor().fits(arch) and arch.fits(space.envelope()) for arch in found)
+    fresh = GenomeCodec(space)
+    assert {codec.decode(fresh.encode(arch)) for arch in found} == found
+
+
+def test_layers_that_share_top_k_and_another_gene_are_all_counted():
+    experts = ExpertChoices(count=(1, 2), width=(8,))
+    encoder = LayerChoices(heads=(1,), experts=experts, top_k=(1, 2))
+    decoder = DecoderLayerChoices(heads=(1,), experts=ExpertChoices(count=(1,), width=(8,)))
+    space = SearchSpace(
+        name="shared",
+        encoder=SideChoices(dim=(4,), depth=(3,), layers=(encoder,) * 3,
+                            shared=(Shared(key="experts", layers=(1, 2)), Shared(key="top_k", layers=(0, 1, 2)))),
+        decoder=SideChoices(dim=(4,), depth=(1,), layers=(decoder,)),
+    )  # fmt: skip
+    # Experts 1 1 1 leave top_k no choice; 2 1 1, 1 2 2 and 2 2 2 leave it two values.
+    assert Census(space).num_architectures == len(members(space)) == 7
+
+
+def test_layers_can_be_held_against_totals_of_many_values_up_to_a_limit():
+    condition = "encoder.layer.experts * 4 <= encoder.experts + decoder.experts"
+    some_meet_it = Census(automoe_space(3, constraints=(condition,))).num_architectures
+    assert 0 < some_meet_it < Census(automoe_space(3)).num_architectures
+    all_totals = f"{condition} + encoder.expert_layers * decoder.expert_layers"
+    with pytest.raises(SpaceError, match="too many to count") as caught:
+        _ = Census(automoe_space(16, constraints=(all_totals,))).num_architectures
+    assert "Speak of fewer totals" in caught.value.hint
+
+
+def test_a_space_that_is_not_empty_is_known_to_be_so_without_counting(monkeypatch):
+    space = automoe_space(16, per_expert=True, constraints=("decoder.layer.experts <= encoder.experts",))
+    monkeypatch.setattr("automoe.space.census.conflicts.cells_of", None)
+    assert not Census(space).is_empty
 
 
 EXPERTS = ExpertChoices(count=(1, 2, 3), width=(8, 16), per_expert=True)
@@ -188,11 +247,11 @@ def test_a_space_without_architectures_is_listed_empty_and_refuses_to_be_sampled
     assert census.is_empty
     assert census.enumerate().shape == (0, len(GenomeCodec(census.space).names))
     assert census.num_expert_placements == 0
-    assert census.unsatisfiable() == ()
+    assert conflicts_of(census.space) == (census.space.constraints,)
     with pytest.raises(SpaceError, match="meets all of them"):
         census.sample(1, np.random.default_rng(0))
     alone = Census(space_of(EXPERTS, constraints=("encoder.dim > 4", "decoder.dim == 8")))
-    assert alone.unsatisfiable() == alone.space.constraints[:1]
+    assert conflicts_of(alone.space) == (alone.space.constraints[:1],)
     with pytest.raises(SpaceError, match=r"encoder\.dim > 4"):
         alone.sample(1, np.random.default_rng(0))
 

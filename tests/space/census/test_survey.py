@@ -7,7 +7,7 @@ from automoe.errors import SpaceError
 from automoe.space import GenomeCodec
 from automoe.space.census import survey as survey_module
 from automoe.space.census.census import Census
-from automoe.space.census.survey import Share, Survey, share_of
+from automoe.space.census.survey import Share, Survey
 from automoe.space.constraints import Constraint
 from tests.spaces import small_space
 
@@ -37,22 +37,22 @@ def samples_only(monkeypatch):
 def test_a_small_space_is_listed_and_its_shares_are_exact():
     genome_NG = Census(SPACE).enumerate()
     value = is_deep(genome_NG).mean()
-    assert share_of(SPACE, is_deep, rng()) == Share(value=value, lower=value, upper=value, exact=True)
+    assert Survey.of(SPACE, rng()).share(is_deep) == Share(value=value, lower=value, upper=value, exact=True)
 
 
 def test_of_a_large_space_the_interval_holds_the_exact_share(samples_only):
     exact = is_deep(Census(SPACE).enumerate()).mean()
-    share = share_of(SPACE, is_deep, rng())
+    share = Survey.of(SPACE, rng()).share(is_deep)
     assert not share.exact
     assert share.lower < exact < share.upper
     assert 0 < share.upper - share.lower < 0.01
 
 
 def test_a_share_of_nothing_seen_has_an_upper_bound_above_nothing(samples_only):
-    none = share_of(SPACE, lambda genome_NG: np.zeros(len(genome_NG), dtype=bool), rng())
+    none = Survey.of(SPACE, rng()).share(lambda genome_NG: np.zeros(len(genome_NG), dtype=bool))
     assert (none.value, none.lower) == (0, 0)
     assert 0 < none.upper < 1e-4
-    every = share_of(SPACE, lambda genome_NG: np.ones(len(genome_NG), dtype=bool), rng())
+    every = Survey.of(SPACE, rng()).share(lambda genome_NG: np.ones(len(genome_NG), dtype=bool))
     assert (every.value, every.upper) == (1, 1)
     assert 1 - 1e-4 < every.lower < 1
 

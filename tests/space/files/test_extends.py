@@ -134,6 +134,16 @@ def test_constraints_are_added_and_null_removes_them_all(files_of):
     assert read_space(files_of(child="extends: ./base.yaml\nconstraints: null\n")).constraints == ()
 
 
+def test_what_is_not_there_is_removed_without_harm_and_what_the_base_says_too_may_be_said_again(files_of):
+    child = files_of(
+        child="extends: base.yaml\nexpert_layers: null\nencoder: {layer: {qkv_dim: null}}\n"
+        "decoder: {layer: {top_k: ~}}\nconstraints: decoder.dim<=encoder.dim\n",
+        base=GOOD + TAIL,
+    )
+    base = read_space(child.parent / "base.yaml")
+    assert read_space(child).to_dict() == base.to_dict() | {"name": "child"}
+
+
 def test_a_list_of_layers_takes_the_place_of_one_for_all(files_of):
     layers = "[{heads: 2, expert_widths: 8}, {heads: 1, expert_widths: [8, 4]}]"
     child = files_of(child=f"extends: base.yaml\ndecoder: {{layers: {layers}, layer: null}}\n", base=GOOD)
@@ -203,17 +213,13 @@ MISTAKES = {
         {"child": "extends: base.yaml\ndecoder:\n  dim: null\n", "base": GOOD},
         [("child", 2, "decoder.dim", "is missing")],
     ),
-    "a key removed that is not there": (
-        {"child": "extends: base.yaml\nexpert_layers: null\n", "base": GOOD},
-        [("child", 2, "expert_layers", "no pattern")],
-    ),
     "an unknown key removed": (
         {"child": "extends: base.yaml\nconstraint: null\n", "base": GOOD + TAIL},
         [("child", 2, "constraint", "Did you mean 'constraints'?")],
     ),
-    "a constraint twice": (
-        {"child": "extends: base.yaml\nconstraints: decoder.dim<=encoder.dim\n", "base": GOOD + TAIL},
-        [("child", 2, "constraints[0]", "listed twice, first on line 17 of base.yaml")],
+    "a constraint twice in the child": (
+        {"child": "extends: base.yaml\nconstraints: [decoder.dim > 2, decoder.dim > 2]\n", "base": GOOD + TAIL},
+        [("child", 2, "constraints[1]", "listed twice, first on line 2 of child.yaml")],
     ),
     "a constraint in the base": (
         {"child": "extends: base.yaml\nconstraints: [encoder.dim > 2]\n", "base": GOOD + "constraints: [decoder]\n"},
@@ -244,8 +250,9 @@ MISTAKES = {
         {"child": "extends: hat_wmt14.yaml\n"},
         [("child", 1, "extends", "write 'hat_wmt14'")],
     ),
-    "not a word": ({"child": "extends: [base.yaml]\n"}, [("child", 1, "extends", "not a word")]),
-    "nothing": ({"child": "extends:\n"}, [("child", 1, "extends", "not a word")]),
+    "not a word": ({"child": "extends: [base.yaml]\n"}, [("child", 1, "extends", "the path of a file")]),
+    "nothing": ({"child": "extends:\n"}, [("child", 1, "extends", "Remove the line")]),
+    "a folder": ({"child": "name: mine\nextends: ../\n"}, [("child", 2, "extends", "is a folder, not a file")]),
     "itself": (
         {"child": "name: mine\nextends: ./child.yaml\n"},
         [("child", 2, "extends", "in a circle: child.yaml > child.yaml")],

@@ -73,8 +73,8 @@ MISTAKES = {  # (text, replacement): line, key, words of the message
     ),
     ("name: mine", "expert_layers: evry 3"): (1, "expert_layers", "Did you mean 'every 3'?"),
     ("name: mine", "expert_layers: every 0"): (1, "expert_layers", "every N"),
-    ("name: mine", "expert_layers:"): (1, "expert_layers", "no pattern"),
-    ("name: mine", "expert_layers: [encoder, none]"): (1, "expert_layers", "{choice: ['encoder', 'none']}"),
+    ("name: mine", "expert_layers:"): (1, "expert_layers", "Remove the line"),
+    ("name: mine", "expert_layers: [encoder, none]"): (1, "expert_layers", "{choice: [encoder, none]}"),
     ("name: mine", "expert_layers: {choice: [encoder, encoder all]}"): (
         1,
         "expert_layers.choice[1]",
@@ -100,7 +100,7 @@ MISTAKES = {  # (text, replacement): line, key, words of the message
     ),
     ("name: mine", "constraints: [{decoder.dim: 2}]"): (1, "constraints[0]", "no expression"),
     ("name: mine", "constraints: []"): (1, "constraints", "empty list"),
-    ("name: mine", "constraints:"): (1, "constraints", "no expression"),
+    ("name: mine", "constraints:"): (1, "constraints", "Remove the line"),
     ("name: mine", "constraints:\n- decoder.dim <= 64\n- decoder.dim > 32\n"): (
         3,
         "constraints[1]",
@@ -108,6 +108,21 @@ MISTAKES = {  # (text, replacement): line, key, words of the message
     ),
     ("name: mine", "constraints:\n- encoder.dim > 32\n- encoder.layers == 4\n- decoder.dim < encoder.dim\n"
      "- encoder.dim <= decoder.dim"): (5, "constraints[3]", "contradicts"),
+    ("layers: {choice: [2, 4]}", "layers: {choice: [2, None]}"): (4, "encoder.layers.choice[1]", "YAML writes null"),
+    ("name: mine", "constraints: ''"): (1, "constraints", "Write a condition, or remove it"),
+    ("name: mine", "constraints: [encoder.dim == None]"): (1, "constraints[0]", "not allowed"),
+    ("name: mine", "constraints: [null]"): (1, "constraints[0]", "null, which is no size"),
+    ("name: mine", "expert_layers: {choice: [None]}"): (1, "expert_layers.choice[0]", "Did you mean 'none'?"),
+    ("name: mine", "expert_layers: {choice: [every 5, encoder]}"): (
+        1,
+        "expert_layers.choice[0]",
+        "names no layer of any model",
+    ),
+    ("name: mine", "expert_layers: {choice: [encoder first 9, encoder]}"): (
+        1,
+        "expert_layers.choice[1]",
+        "names the same layers as 'encoder first 9' on line 1 of mine.yaml",
+    ),
 }  # fmt: skip
 
 

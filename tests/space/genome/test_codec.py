@@ -25,7 +25,7 @@ from automoe.space import (
     read_architecture,
     read_space,
 )
-from tests.space.strategies import few, spaces
+from tests.space.strategies import few, fewer, spaces
 from tests.space.test_search_space import enumerate_space, places, with_size
 
 seeds = st.integers(0, 2**32 - 1)
@@ -99,7 +99,7 @@ def assert_canonical(codec: GenomeCodec, genome_NG: np.ndarray) -> None:
         assert np.array_equal(codec.encode(arch), genome_G)
 
 
-@few
+@fewer
 @given(uneven_spaces().filter(lambda space: space.num_raw <= 1000))
 def test_every_architecture_of_a_space_has_its_own_genome(space):
     codec = GenomeCodec(space)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from automoe.errors import SpaceError
 from automoe.space import Constraint, GenomeCodec, SearchSpace
 from tests.space.genome.test_codec import any_genomes, rngs
-from tests.space.strategies import conditioned_spaces, few, spaces
+from tests.space.strategies import conditioned_spaces, few, fewer, spaces
 from tests.spaces import small_space
 
 
@@ -86,7 +86,7 @@ def test_what_stands_at_places_that_are_not_free_counts_for_nothing(space, rng):
     assert np.array_equal(codec.canonical(led_NG), own_NG)
 
 
-@few
+@fewer
 @given(conditioned_spaces(constraints=False).filter(lambda space: space.num_architectures <= 200))
 def test_steps_of_one_gene_reach_every_architecture_of_a_space_without_constraints(space):
     codec = GenomeCodec(space)
@@ -100,7 +100,7 @@ def test_steps_of_one_gene_reach_every_architecture_of_a_space_without_constrain
     assert len(found) == space.num_architectures
 
 
-@few
+@fewer
 @given(conditioned_spaces(), rngs)
 def test_neighbours_are_others_of_the_space_each_of_them_once(space, rng):
     codec = GenomeCodec(space)
