@@ -100,7 +100,7 @@ def _run(part: SearchPart, inputs: Inputs, out: Path) -> None:
             asynchronous=config.asynchronous,
             on_progress=shown_on(progress),
         )
-    if not len(archive):
+    if not len(archive) and problem.limits:
         raise _nothing_within(problem)
     if outcome.exhausted:
         print(outcome.message, file=sys.stderr, flush=True)
@@ -186,6 +186,12 @@ def _nothing_within(problem: Problem) -> ConfigError:
     arch = problem.codec.decode(genome_G)
     (costs,) = problem.estimates([arch])
     broken = [limit for limit in problem.limits if limit.upper(costs[limit.cost]) > limit.max]
+    if not broken:
+        return ConfigError(
+            "search.searcher",
+            problem="proposed nothing, although there are architectures that keep search.within",
+            hint="Take another searcher",
+        )
     takes, enough = [], []
     for limit in broken:
         bound = limit.upper(costs[limit.cost])

@@ -25,8 +25,9 @@ OnProgress = Callable[[Record], None]
 """Hears of every record as it is added."""
 
 
-_MOMENT_SECONDS = 1.0
-"""What was evaluated in so little time is written together, at the latest at the end of its generation."""
+_MOMENT_SECONDS = 0.1
+"""An evaluation that takes longer is written at once, shorter ones after a second or with their generation."""
+_PATIENCE_SECONDS = 1.0
 _LEFT_OVER = "left-over"
 """Where an architecture came from that a killed search had asked for; who proposed it is not known any more."""
 
@@ -92,7 +93,7 @@ class _Search:
         self._target, self._given = target, given
         _check_begin(archive, given)
         self._unsaved: list[Record] = []
-        self._saved_at = time.monotonic()
+        self._saved_at = self._added_at = time.monotonic()
         self._on_progress = on_progress
 
     def run_generations(self) -> SearchOutcome:
@@ -183,8 +184,10 @@ class _Search:
             loss=quality.loss, bleu=quality.bleu, costs=costs, generation=generation, how=candidate.how,
         )  # fmt: skip
         self._unsaved.append(record)
-        if time.monotonic() - self._saved_at > _MOMENT_SECONDS:
+        now = time.monotonic()
+        if now - self._added_at > _MOMENT_SECONDS or now - self._saved_at > _PATIENCE_SECONDS:
             self._save()
+        self._added_at = now
 
     def _save(self) -> None:
         records, self._unsaved = self._unsaved, []

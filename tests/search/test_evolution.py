@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automoe.errors import AutoMoEError
-from automoe.search import Quality, read_archive
+from automoe.search import InProcess, Quality, make_searcher, read_archive, run_search
 from automoe.search.hypervolume import hypervolume
-from tests.search.analytic import SPACE, evaluate, loss, new_archive, sampled, search_on, true_costs
+from tests.search.analytic import SPACE, evaluate, loss, new_archive, problem, sampled, search_on, true_costs
 from tests.space.strategies import few, spaces
 
 SMALL = {"population": 6, "parents": 4}
@@ -147,3 +147,10 @@ def test_evolution_finds_a_better_front_than_as_many_samples(tmp_path, cost):
         evolved.append(area([record.arch for record in archive.records]))
         drawn.append(area(sampled(60, seed)))
     assert min(evolved) > max(drawn)
+
+
+def test_newcomers_come_asynchronously_too(tmp_path):
+    archive, world = new_archive(tmp_path), problem()
+    searcher = make_searcher("evolution", world, SMALL | {"newcomers": 0.3}, 1)
+    run_search(searcher, world, archive, InProcess(evaluate), evaluations=60, asynchronous=True)
+    assert sum(record.how == "sample" for record in archive.records[6:]) >= 6

@@ -116,7 +116,7 @@ def test_evolution_begins_over_the_whole_range_of_costs_when_it_is_asked_one_by_
     search_on(problem, archive, 48, Slots(quality), "evolution", asynchronous=True)
     first, later = archive.records[:24], archive.records[24:]
     assert [record.how for record in first] == ["anchor"] * 2 + ["sample"] * 22
-    assert not {record.how for record in later} & {"anchor", "sample"}
+    assert sum(record.how in ("mutation", "crossover") for record in later) > 12  # the others are newcomers
     flops = sorted(problem.log_costs([record.costs for record in first])[:, 0])
     gaps = [high - low for low, high in pairwise(flops)]
     assert max(gaps) < 0.15 * (flops[-1] - flops[0])  # even steps would be 0.043 each

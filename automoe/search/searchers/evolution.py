@@ -78,7 +78,8 @@ class Evolution(GenomeSearcher):
         draw = children_of(
             problem.codec, self._parents(), proposals.rng, mutation=options.mutation, crossover=options.crossover
         )
-        newcomers = proposals.samples(round(options.newcomers * num))
+        share = options.newcomers * num
+        newcomers = proposals.samples(round(share) if share >= 1 else int(proposals.rng.random() < share))
         pool = proposals.collect(draw, problem.screen * num)
         return [*most_promising(problem, self.told, pool, num - len(newcomers)), *newcomers]
 

@@ -54,6 +54,9 @@ def check_url(url: str, key: str) -> None:
         hint = did_you_mean(database, _DRIVERS)
         raise ConfigError(key, masked(url), "is no URL of a storage", allowed=ALLOWED, hint=hint)
     drivers = _DRIVERS[database]
+    if driver is None and database not in ("sqlite", "journal"):
+        hint = f"Name the driver: {database}+{next(iter(drivers))}://..."
+        raise ConfigError(key, masked(url), "names no driver", allowed=ALLOWED, hint=hint)
     if driver is not None and driver not in drivers:
         allowed = ", ".join(f"{database}+{name}" for name in drivers) or f"{database}:///FILE"
         raise ConfigError(key, masked(url), f"{driver!r} is no driver that we know", allowed=allowed)

@@ -70,7 +70,7 @@ def test_a_driver_that_is_missing_is_named_with_what_pip_installs(url, what, ins
     assert str(caught.value).endswith(f"pip install {what}")
 
 
-@pytest.mark.parametrize("url", ["journal:///a.log", "sqlite:///a.db", "postgresql://h/d"])
+@pytest.mark.parametrize("url", ["journal:///a.log", "sqlite:///a.db", "postgresql+psycopg://h/d"])
 def test_without_optuna_the_extra_is_named(url, installed):
     installed("sqlalchemy")
     with pytest.raises(DependencyError, match=r"'optuna'.*automoe\[search\]"):
