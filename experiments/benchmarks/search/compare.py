@@ -54,7 +54,7 @@ SEARCHERS: dict[str, tuple[str, dict[str, Any], tuple[str, ...], int | None]] = 
     "local": ("local", {}, BOTH, None),
     "random": ("random", {}, BOTH, None),
     "optuna-tpe": ("optuna", {"sampler": "tpe"}, BOTH, 300),
-    "optuna-nsga2": ("optuna", {"sampler": "nsga2"}, BOTH, 300),
+    "optuna-nsga2": ("optuna", {"sampler": "nsga2"}, BOTH, None),
     "optuna-nsga3": ("optuna", {"sampler": "nsga3"}, BOTH, None),
     "optuna-cmaes": ("optuna", {"sampler": "cmaes"}, LOSS, None),
     "optuna-gp": ("optuna", {"sampler": "gp"}, LOSS, 50),
