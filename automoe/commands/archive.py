@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     objectives = _objectives(arguments.objectives, archive)
     with options_named({"objectives": "--objectives"}):
         milestones = milestones_of(archive, objectives)
-        front = front_of(archive, objectives)
+        front = archive.front_of(objectives)
     if arguments.csv is not None:
         space = _space_of(archive, arguments.space)
         genes = None if space is None else GenomeCodec(space)
@@ -90,13 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(archive, objectives, front, milestones)))
     return 0
-
-
-def front_of(archive: Archive, objectives: Sequence[str]) -> list[Record]:
-    """The records that no other beats in these objectives, the best of the first objective first."""
-    first_N, on_front_N = archive.points(objectives)[:, 0], archive.on_front(objectives)
-    members = [record for record in archive.records if on_front_N[record.index]]
-    return sorted(members, key=lambda record: (first_N[record.index], record.index))
 
 
 def milestones_of(archive: Archive, objectives: Sequence[str]) -> list[Milestone]:

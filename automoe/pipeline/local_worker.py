@@ -5,32 +5,16 @@ Its standard input tells it where to work and what evaluates, pickled by the sea
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 
-from automoe.errors import AutoMoEError
-from automoe.search.local_workers import COORDINATOR_PID
-from automoe.search.worker import work, worker_name
+from automoe.search.local_workers import work_locally
 
 
 def main() -> int:
-    """Works until the search is over.
-
-    Returns:
-        The exit status: 0, 2 for a mistake that the user can mend, 130 when stopped.
-    """
-    coordinator = int(os.environ[COORDINATOR_PID])
+    """Works until the search is over; returns the exit status of `work_locally`."""
     meeting, make_evaluator = pickle.load(sys.stdin.buffer)
-    try:
-        evaluate = make_evaluator()
-        work(meeting.store(), evaluate, worker_name(), stays=lambda: os.getppid() == coordinator)
-    except AutoMoEError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return work_locally(meeting.store, make_evaluator)
 
 
 if __name__ == "__main__":

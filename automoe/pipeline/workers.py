@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def pool_for(
     meeting = meeting_of(section, out, context)
     if section.workers == 1 and section.storage is None:
         known, left_over = _left_in(meeting)
-        yield Remembering(InProcess(_loaded_when_needed(make_evaluator)), known, left_over)
+        evaluator = cache(make_evaluator)  # where all is known, nothing is loaded
+        yield Remembering(InProcess(lambda arch: evaluator()(arch)), known, left_over)
     else:
         run = out.parent.parent.name
         store = meeting.store()
@@ -95,18 +97,6 @@ def pool_for(
 
 def _local_worker(_number: int) -> list[str]:
     return [sys.executable, "-m", "automoe.pipeline.local_worker"]
-
-
-def _loaded_when_needed(make_evaluator: Callable[[], Evaluator]) -> Evaluator:
-    """Loads what evaluates with the first architecture: where all is known, nothing is loaded."""
-    loaded: list[Evaluator] = []
-
-    def evaluate(arch: Architecture) -> Quality:
-        if not loaded:
-            loaded.append(make_evaluator())
-        return loaded[0](arch)
-
-    return evaluate
 
 
 def _left_in(meeting: Meeting) -> tuple[dict[str, Quality], list[Architecture]]:

@@ -144,8 +144,12 @@ class Archive:
 
     def front(self, costs: Sequence[str], quality: str = "loss") -> tuple[Record, ...]:
         """The records that no other beats in a quality and the means of these costs, the best quality first."""
-        members = [self._records[index] for index in np.flatnonzero(self.on_front((quality, *costs)))]
-        return tuple(sorted(members, key=lambda record: (quality_of(record, quality), record.index)))
+        return self.front_of((quality, *costs))
+
+    def front_of(self, objectives: Sequence[str]) -> tuple[Record, ...]:
+        """The records that no other beats in all of these objectives, the best of the first one first."""
+        first_N, members = self.points(objectives)[:, 0], np.flatnonzero(self.on_front(objectives))
+        return tuple(self._records[index] for index in members[np.argsort(first_N[members], kind="stable")])
 
     def on_front(self, objectives: Sequence[str]) -> NDArray[np.bool_]:
         """Which records no other beats in all of these objectives, bool of shape (N,); errors as `points`."""

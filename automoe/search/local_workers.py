@@ -1,16 +1,20 @@
-"""`LocalWorkers`: worker processes of this machine, started, watched and stopped by the coordinator."""
+"""Worker processes of this machine: `LocalWorkers` starts, watches and stops them, `work_locally` is what they do."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from automoe.search.worker import worker_name
+from automoe.errors import AutoMoEError
+from automoe.search.evaluator import Evaluator
+from automoe.search.store import Store
+from automoe.search.worker import work, worker_name
 
 COORDINATOR_PID = "AUTOMOE_COORDINATOR_PID"
 """The environment variable that tells a worker who started it: it leaves when that process has died."""
@@ -110,3 +114,25 @@ class LocalWorkers:
         said = self._said[number]
         said.seek(max(0, said.seek(0, os.SEEK_END) - _LAST_BYTES))
         return said.read().decode(errors="replace").strip()
+
+
+def work_locally(open_store: Callable[[], Store], make_evaluator: Callable[[], Evaluator]) -> int:
+    """What a process does that `LocalWorkers` started: works until the search is over or has died.
+
+    Args:
+        open_store: opens the coordinator's store, once what evaluates is loaded.
+        make_evaluator: loads what evaluates.
+
+    Returns:
+        The exit status: 0, 2 for a mistake that the user can mend, 130 when stopped.
+    """
+    coordinator = int(os.environ[COORDINATOR_PID])
+    try:
+        evaluate = make_evaluator()
+        work(open_store(), evaluate, worker_name(), stays=lambda: os.getppid() == coordinator)
+    except AutoMoEError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0

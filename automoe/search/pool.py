@@ -107,8 +107,6 @@ class Remembering:
         self._pool, self._known = pool, known
         self._left_over = {arch.digest: arch for arch in left_over}
         self._remembered: deque[Finished] = deque()
-        self.reused = 0
-        """How many were known."""
 
     @property
     def slots(self) -> int:
@@ -125,7 +123,6 @@ class Remembering:
         digest = arch.digest
         self._left_over.pop(digest, None)
         if digest in self._known:
-            self.reused += 1
             self._remembered.append(Finished(digest, self._known[digest]))
         else:
             self._pool.submit(arch)

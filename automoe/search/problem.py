@@ -1,6 +1,6 @@
 """`Problem`: what a search looks for: in which space, what is to be made small, and what may never be exceeded.
 
-Shape suffixes: N architectures or records, M objectives, Q of them qualities, C costs.
+Shape suffixes: N architectures or records, G genes, M objectives, Q of them qualities, C costs.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from automoe.space import Architecture, GenomeCodec
 QUALITIES = ("loss", "bleu")
 """What evaluating an architecture gives: the validation loss in nats per token, and BLEU where it is an objective."""
 OBJECTIVES = (*QUALITIES, *COSTS)
-ENUMERABLE = 100_000
+_ENUMERABLE = 100_000
 """Architectures of a space that is searched through to its last one."""
 _CHUNK = 4096
 _DECIMALS = 6
@@ -66,6 +67,12 @@ class Problem:
         """The objectives that are predicted."""
         return tuple(name for name in self.objectives if name in COSTS)
 
+    @cached_property
+    def genome_NG(self) -> NDArray[np.int64] | None:
+        """All architectures of the space as canonical genomes of shape (N, G); None if they are too many to list."""
+        census = self.codec.space.census
+        return census.enumerate() if census.num_architectures <= _ENUMERABLE else None
+
     def estimates(self, archs: Sequence[Architecture]) -> list[dict[str, Estimate]]:
         """The predicted costs of architectures, one by one."""
         return estimates_of(self.predict_costs(archs), len(archs)) if archs else []
@@ -79,11 +86,10 @@ class Problem:
 
         False also where there are too many architectures to look at each of them.
         """
-        census = self.codec.space.census
-        if census.num_architectures > ENUMERABLE:
+        if self.genome_NG is None:
             return False
         seen = {self.codec.encode(arch).tobytes() for arch in archs}
-        unseen = [genome_G for genome_G in census.enumerate() if genome_G.tobytes() not in seen]
+        unseen = [genome_G for genome_G in self.genome_NG if genome_G.tobytes() not in seen]
         if not self.limits or not unseen:
             return not unseen
         chunks = (np.stack(unseen[begin : begin + _CHUNK]) for begin in range(0, len(unseen), _CHUNK))
@@ -122,6 +128,11 @@ class Problem:
         name = self.qualities[0]
         values_N = np.array([quality_of(record, name) for record in known], dtype=np.float64)
         return np.round(self.fit_quality([record.arch for record in known], values_N)(archs), _DECIMALS)
+
+
+def first_quality(objectives: Sequence[str]) -> str:
+    """What is best among architectures that keep a budget: the first quality of these objectives, else the loss."""
+    return next((name for name in objectives if name in QUALITIES), "loss")
 
 
 def check_objectives(objectives: Sequence[str], key: str = "search.objectives") -> None:

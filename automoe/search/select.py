@@ -260,14 +260,13 @@ def _nothing_keeps(
         is_measured = nearest.digest in measured
         how = " when it was measured" if is_measured else f" (upper {100 * limit.quantile:g} % bound)"
     allowed = "" if limit.max_ratio is None else f", where {shown_cost(limit.cost, limit.max)} are allowed"
-    ratio = limit.ratio_of(bound * 1.0005)
-    enough = f"{limit.cost} to {bound * 1.0005:.4g}" if ratio is None else f"max_ratio to {ratio:.4g}"
+    name = limit.cost if limit.max_ratio is None else "max_ratio"
     return ConfigError(
         limit.key,
         limit.given,
         f"no evaluated architecture keeps the budget: the nearest, {nearest.digest}, takes "
         f"{shown_cost(limit.cost, bound)}{how}{allowed}",
-        hint=f"Raise {enough} or more, or search longer (search.evaluations)",
+        hint=f"Raise {name} to {limit.raised_to(bound)} or more, or search longer (search.evaluations)",
     )
 
 

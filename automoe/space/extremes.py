@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from automoe.space.census.census import Census
 from automoe.space.genome.codec import GenomeCodec
 from automoe.space.layer_sizes import Ints
 
@@ -73,7 +72,7 @@ def _members(codec: GenomeCodec) -> Ints:
     drawn_NG = drawn_NG[codec.feasible(drawn_NG)]
     if len(drawn_NG) and (drawn_NG != drawn_NG[0]).any():
         return drawn_NG
-    census = Census(codec.space)
+    census = codec.space.census
     if census.num_architectures > _DRAWS:
         return census.sample(_DRAWS, np.random.default_rng(_SEED))
     census.refuse_empty()

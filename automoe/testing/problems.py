@@ -16,7 +16,6 @@ from automoe.search import COSTS, LATENCY, Interval, Problem, Quality, Record, R
 from automoe.search.evaluator import Floats
 from automoe.space import (
     Architecture,
-    Census,
     DecoderLayerArch,
     DecoderLayerChoices,
     ExpertChoices,
@@ -140,7 +139,7 @@ def record_of(problem: Problem, arch: Architecture, *, index: int, generation: i
 def all_within(problem: Problem) -> set[Architecture]:
     """All architectures of a small space that keep the limits."""
     codec = problem.codec
-    archs = codec.decode_all(Census(codec.space).enumerate())
+    archs = codec.decode_all(codec.space.census.enumerate())
     return {arch for arch, each in zip(archs, problem.estimates(archs), strict=True) if problem.keeps(each)}
 
 

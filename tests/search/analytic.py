@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from automoe.cost import costs
-from automoe.predictor.sizes import Sizes
+from automoe.predictor import FittedRegressor
 from automoe.search import (
     COSTS,
     LATENCY,
@@ -100,7 +100,7 @@ def evaluate(arch: Architecture) -> Quality:
 
 
 def fit_quality(archs: Sequence[Architecture], value_N: np.ndarray):
-    return Sizes.fit(archs, value_N).predict
+    return FittedRegressor.fit("sizes", archs, value_N)
 
 
 def problem(space: SearchSpace = SPACE, **changes: object) -> Problem:

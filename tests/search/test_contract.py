@@ -243,4 +243,17 @@ def test_every_law_was_seen_to_fail():
 
 
 def test_a_searcher_with_a_memory_is_asked_again_for_what_the_archive_holds():
-    getattr(Contract(RemembersAndSaysSo), RESUMED)()
+    made = []
+
+    class Listening(RemembersAndSaysSo):
+        def __init__(self, problem, seed):
+            super().__init__(problem, seed)
+            self.asked_after = []
+            made.append(self)
+
+        def ask(self, num, pending=()):
+            self.asked_after.append(len(self.told))
+            return super().ask(num, pending)
+
+    getattr(Contract(Listening), RESUMED)()
+    assert all(searcher.asked_after[0] == 0 for searcher in made)

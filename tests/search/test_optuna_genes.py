@@ -30,7 +30,9 @@ def test_every_combination_of_choices_is_a_genome(space, seed):
     parameters = GeneParameters(codec)
     rng = np.random.default_rng(seed)
     index_NF = rng.integers(0, np.array(parameters.num_choices), size=(20, len(parameters.names)))
-    codec.canonical(parameters.genomes_at(index_NF))
+    genome_NG = codec.canonical(parameters.genomes_at(index_NF))
+    assert genome_NG.shape == (20, codec.num_genes)
+    assert all(arch in space for arch in codec.decode_all(genome_NG[codec.feasible(genome_NG)]))
 
 
 @ordered

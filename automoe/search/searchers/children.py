@@ -15,7 +15,12 @@ from automoe.space import GenomeCodec
 
 
 def children_of(
-    codec: GenomeCodec, parents: Sequence[Record], rng: np.random.Generator, *, mutation: float, crossover: float
+    codec: GenomeCodec,
+    parents: Sequence[Record],
+    rng: np.random.Generator,
+    *,
+    mutation: float = 0.1,
+    crossover: float = 0.5,
 ) -> Draw:
     """Draws children of random parents.
 

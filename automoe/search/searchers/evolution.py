@@ -40,7 +40,6 @@ class EvolutionOptions:
     """Probability of each gene of a mutant to be drawn anew."""
     crossover: float = 0.5
     """Share of the children that take each gene from one of two parents; the others are mutants of one."""
-
     newcomers: float = 0.1
     """Share of a generation that are samples which nothing has guessed: they may bring what the best do not have."""
 

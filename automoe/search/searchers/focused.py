@@ -12,7 +12,7 @@ import numpy as np
 from automoe.errors import ConfigError
 from automoe.search.budget import ResolvedLimit, used_share
 from automoe.search.dominance import non_dominated_sort
-from automoe.search.problem import Problem
+from automoe.search.problem import Problem, first_quality
 from automoe.search.record import Record, quality_of
 from automoe.search.searcher import Candidate
 from automoe.search.searchers.children import children_of
@@ -32,10 +32,6 @@ class FocusedOptions:
     """Records near the budget, which have the children."""
     near_ratio: float = 0.85
     """Just below the budget: of the limit that binds most, at least this share is used."""
-    mutation: float = 0.1
-    """Probability of each gene of a mutant to be drawn anew."""
-    crossover: float = 0.5
-    """Share of the children that take each gene from one of two parents; the others are mutants of one."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -71,15 +67,11 @@ class FocusedSearch(GenomeSearcher):
 
     def propose(self, num: int, proposals: Proposals) -> list[Candidate]:
         """Children of what lies near the budget; samples where they are too few."""
-        options = self.options
-        draw = children_of(
-            self.problem.codec, self._parents(), proposals.rng, mutation=options.mutation, crossover=options.crossover
-        )
-        pool = proposals.collect(draw, _POOL * num)
+        pool = proposals.collect(children_of(self.problem.codec, self._parents(), proposals.rng), _POOL * num)
         pool += proposals.samples(_POOL * num - len(pool))
         archs = [candidate.arch for candidate in pool]
         uses = [used_share(costs, self._limits) for costs in self.problem.estimates(archs)]
-        away = [_distance(use, options.near_ratio) for use in uses]
+        away = [_distance(use, self.options.near_ratio) for use in uses]
         guess_N = self.problem.guess(self.told, archs)
         guesses = [0.0] * len(pool) if guess_N is None else guess_N.tolist()
         order = sorted(range(len(pool)), key=lambda index: (away[index], guesses[index]))
@@ -90,7 +82,7 @@ class FocusedSearch(GenomeSearcher):
 
         Those just above the budget are parents too: a smaller child of a good one may keep it.
         """
-        quality = next(iter(self.problem.qualities), "loss")
+        quality = first_quality(self.problem.objectives)
         use_N = [used_share(record.costs, self._limits) for record in self.told]
         points = [[quality_of(record, quality), use] for record, use in zip(self.told, use_N, strict=True)]
         front_N = non_dominated_sort(np.array(points))

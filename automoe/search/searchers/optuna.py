@@ -32,8 +32,6 @@ POPULATIONS = {"tpe": 8, "nsga2": 24, "nsga3": 24, "gp": 1, "cmaes": 16}
 """The samplers, and how many candidates each is asked for at once unless the options say it."""
 _LEAST = {"tpe": 1, "nsga2": 2, "nsga3": 2, "gp": 1, "cmaes": 4}
 _PARENTS = 12
-_MUTATION = 0.1
-_CROSSOVER = 0.5
 _POOL = 256
 """Unseen architectures within the limits, half of them children of the best, out of which `gp` chooses."""
 
@@ -92,7 +90,6 @@ class OptunaSearcher(GenomeSearcher):
 
     def __init__(self, problem: Problem, options: OptunaOptions, seed: int) -> None:
         super().__init__(problem, options, seed)
-        self._pending_NG = self._genomes_of(())
         self._sampler: Sampler
         if options.sampler == "cmaes":
             self.check_objectives(options, problem.objectives)
@@ -117,11 +114,6 @@ class OptunaSearcher(GenomeSearcher):
         """The population."""
         return self.options.population or POPULATIONS[self.options.sampler]
 
-    def ask(self, num: int, pending: Sequence[Architecture] = ()) -> list[Candidate]:
-        """See `Searcher.ask`."""
-        self._pending_NG = self._genomes_of(pending)
-        return super().ask(num, pending)
-
     def tell(self, records: Sequence[Record]) -> None:
         """See `Searcher.tell`."""
         super().tell(records)
@@ -131,18 +123,17 @@ class OptunaSearcher(GenomeSearcher):
 
     def propose(self, num: int, proposals: Proposals) -> list[Candidate]:
         """Suggestions of the sampler; before them the samples that it begins with."""
-        first = self.options.startup - len(self.told) - len(self._pending_NG)
+        first = self.options.startup - len(self.told) - len(proposals.pending)
         found = self._samples(min(first, num), proposals) if first > 0 else []
         if len(found) == num or not self.told:
             return found
         seed = int(proposals.rng.integers(2**31))
-        pending_NG = np.concatenate([self._pending_NG, self._genomes_of([each.arch for each in found])])
+        pending_NG = self._genomes_of([*proposals.pending, *(each.arch for each in found)])
         children = self._children(proposals.rng)
 
         def pool() -> Ints:
-            seen = {genome_G.tobytes() for genome_G in pending_NG}
-            seen |= self._genomes | {genome_G.tobytes() for genome_G in self._genomes_of([c.arch for c in found])}
-            fresh = Proposals(self.problem, seen, proposals.rng)
+            pending = [*proposals.pending, *(each.arch for each in found)]
+            fresh = Proposals(self.problem, self._genomes, proposals.rng, pending=pending)
             drawn = fresh.collect(children, _POOL // 2)
             return self._genomes_of([each.arch for each in drawn + fresh.samples(_POOL - len(drawn))])
 
@@ -177,7 +168,7 @@ class OptunaSearcher(GenomeSearcher):
         def made() -> Draw:
             best = best_first(self.problem.values(self.told))[:_PARENTS]
             parents = [self.told[index] for index in best]
-            return children_of(self.problem.codec, parents, rng, mutation=_MUTATION, crossover=_CROSSOVER)
+            return children_of(self.problem.codec, parents, rng)
 
         return lambda num: made()(num)
 

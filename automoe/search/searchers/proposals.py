@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from automoe.search.problem import ENUMERABLE, Problem
+from automoe.search.problem import Problem
 from automoe.search.record import Record
 from automoe.search.searcher import Candidate
 from automoe.search.searchers.tight_limits import near_within
@@ -40,7 +40,7 @@ class Proposals:
         problem: says the space and the limits.
         seen: genomes, as bytes, that may not be proposed; it is not changed.
         rng: draws.
-        pending: architectures that are being evaluated; they are among the seen.
+        pending: architectures that are being evaluated, which may not be proposed either.
         sample: draws what `samples` and `fill` propose; None gives every choice of a gene the same chance.
     """
 
@@ -56,7 +56,7 @@ class Proposals:
         self.problem, self.rng, self.pending = problem, rng, pending
         self._codec = problem.codec
         self._sample = self._codec.sample if sample is None else sample
-        self._seen = set(seen)
+        self._seen = seen | {self._codec.encode(arch).tobytes() for arch in pending}
 
     def collect(self, draw: Draw, count: int, rounds: int | None = None) -> list[Candidate]:
         """Up to `count` of what `draw` gives; none of them is given again by a later call.
@@ -101,9 +101,8 @@ class Proposals:
         found = self.samples(count)
         if len(found) == count:
             return found
-        census = self._codec.space.census
-        if census.num_architectures <= ENUMERABLE:
-            genome_NG = self.rng.permutation(census.enumerate())
+        if self.problem.genome_NG is not None:
+            genome_NG = self.rng.permutation(self.problem.genome_NG)
             return found + self._admitted(genome_NG, ["sample"] * len(genome_NG), count - len(found))
         for _ in range(_LAST_ROUNDS // _VAIN_ROUNDS):
             new = self.collect(self._many_samples, count - len(found), rounds=_VAIN_ROUNDS)
@@ -184,11 +183,9 @@ class GenomeSearcher(ABC):
 
     def ask(self, num: int, pending: Sequence[Architecture] = ()) -> list[Candidate]:
         """See `Searcher.ask`."""
-        codec = self.problem.codec
         key = [self._seed, zlib.crc32(type(self).__name__.encode()), len(self.told), len(pending)]
-        seen = self._genomes | {codec.encode(arch).tobytes() for arch in pending}
         rng = np.random.default_rng(key)
-        proposals = Proposals(self.problem, seen, rng, pending=pending, sample=self.sample)
+        proposals = Proposals(self.problem, self._genomes, rng, pending=pending, sample=self.sample)
         found = self.propose(num, proposals)
         return found + proposals.fill(num - len(found)) if len(found) < num else found
 

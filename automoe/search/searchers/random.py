@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from automoe.errors import ConfigError
 from automoe.search.searcher import Candidate
 from automoe.search.searchers.proposals import GenomeSearcher, Proposals, Sample
-from automoe.space import Census
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +42,4 @@ class RandomSearch(GenomeSearcher):
     @property
     def sample(self) -> Sample | None:
         """Draws genes, or architectures."""
-        return self._census.sample if self.options.uniform else None
-
-    @cached_property
-    def _census(self) -> Census:
-        return self.problem.codec.space.census
+        return self.problem.codec.space.census.sample if self.options.uniform else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +83,11 @@ def nearest_to_limits(problem: Problem) -> tuple[Ints, float]:
     codec = problem.codec
     here_G = codec.encode(codec.space.smallest())
     (use,) = _uses(problem, here_G[None])
-    for step in count(1):
+    for _ in range(_STEPS):
+        if use <= 1:
+            break
         around_NG = codec.neighbours(here_G)
-        if use <= 1 or not len(around_NG) or step > _STEPS:
+        if not len(around_NG):
             break
         uses = _uses(problem, around_NG)
         best = int(np.argmin(uses))

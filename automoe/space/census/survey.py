@@ -12,7 +12,6 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from automoe.space.census.census import Census
 from automoe.space.genome.codec import GenomeCodec
 from automoe.space.search_space import SearchSpace
 
@@ -47,8 +46,6 @@ class Survey:
     """Architectures that stand for a space."""
 
     space: SearchSpace
-    census: Census
-    """Of the space, with what it has counted."""
     genome_NG: Ints
     """Canonical genomes: all architectures in ascending order, or a sample that prefers none."""
     exact: bool
@@ -61,11 +58,11 @@ class Survey:
         Raises:
             SpaceError: no architecture meets the constraints of the space.
         """
-        census = Census(space)
+        census = space.census
         census.refuse_empty()
         exact = census.num_architectures <= MOST_LISTED
         genome_NG = census.enumerate(MOST_LISTED) if exact else census.sample(NUM_SAMPLES, rng)
-        return cls(space=space, census=census, genome_NG=genome_NG, exact=exact)
+        return cls(space=space, genome_NG=genome_NG, exact=exact)
 
     def share(self, keeps: Callable[[Ints], npt.NDArray[np.bool_]]) -> Share:
         """The share of the architectures for which `keeps`, given genomes of shape (N, G), says true."""

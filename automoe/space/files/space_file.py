@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from automoe.errors import SpaceError
-from automoe.space.architecture import Architecture
+from automoe.space.architecture import Architecture, EncoderLayerArch
 from automoe.space.clashes import find_clashes
 from automoe.space.files.extends import load_extended
 from automoe.space.files.fields import Field, Mistakes
@@ -102,36 +103,21 @@ def space_of(arch: Architecture, name: str) -> SearchSpace:
     def side(dim: int, layers: tuple[LayerChoices, ...]) -> SideChoices:
         return SideChoices(dim=(dim,), depth=(len(layers),), layers=layers)
 
-    return SearchSpace(
-        name=name,
-        encoder=side(
-            arch.encoder.dim,
-            tuple(
-                LayerChoices(
-                    heads=(layer.heads,),
-                    qkv_dim=(layer.qkv_dim,),
-                    experts=ExpertChoices.fixed(layer.expert_widths),
-                    top_k=(layer.top_k,),
-                )
-                for layer in arch.encoder.layers
-            ),
-        ),
-        decoder=side(
-            arch.decoder.dim,
-            tuple(
-                DecoderLayerChoices(
-                    heads=(layer.heads,),
-                    qkv_dim=(layer.qkv_dim,),
-                    experts=ExpertChoices.fixed(layer.expert_widths),
-                    top_k=(layer.top_k,),
-                    cross_heads=(layer.cross_heads,),
-                    cross_qkv_dim=(layer.cross_qkv_dim,),
-                    cross_layers=(layer.cross_layers,),
-                )
-                for layer in arch.decoder.layers
-            ),
-        ),
+    def sizes(layer: EncoderLayerArch) -> dict[str, Any]:
+        experts = ExpertChoices.fixed(layer.expert_widths)
+        return {"heads": (layer.heads,), "qkv_dim": (layer.qkv_dim,), "experts": experts, "top_k": (layer.top_k,)}
+
+    encoder = tuple(LayerChoices(**sizes(layer)) for layer in arch.encoder.layers)
+    decoder = tuple(
+        DecoderLayerChoices(
+            **sizes(layer),
+            cross_heads=(layer.cross_heads,),
+            cross_qkv_dim=(layer.cross_qkv_dim,),
+            cross_layers=(layer.cross_layers,),
+        )
+        for layer in arch.decoder.layers
     )
+    return SearchSpace(name=name, encoder=side(arch.encoder.dim, encoder), decoder=side(arch.decoder.dim, decoder))
 
 
 def _parse_space(root: Field, default_name: str) -> SearchSpace | None:

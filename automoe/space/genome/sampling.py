@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from automoe.space.layer_sizes import Bools, Ints
 from automoe.space.search_space import SearchSpace
-
-if TYPE_CHECKING:
-    from automoe.space.census.census import Census
 
 _FIRST_DRAWS, _MOST_DRAWS = 8, 16384
 """Draws at once while some are missing: four times as many each time."""
@@ -43,7 +39,7 @@ class GenomeSampling:
     def sampled(self, num: int, rng: np.random.Generator) -> Ints:
         """As `GenomeCodec.sample`."""
         if self._is_rare:
-            return self._census.sample(num, rng)
+            return self._space.census.sample(num, rng)
         drawn_NG = self._draw(num, rng)
         found = [drawn_NG[self._feasible(drawn_NG)]]
         missing, at_once = num - len(found[0]), _FIRST_DRAWS
@@ -60,9 +56,3 @@ class GenomeSampling:
             return False
         trial_NG = self._draw(_TRIAL_DRAWS, np.random.default_rng(0))
         return int(self._feasible(trial_NG).sum()) < _RARE
-
-    @cached_property
-    def _census(self) -> Census:
-        from automoe.space.census.census import Census  # which imports `codec`
-
-        return Census(self._space)

@@ -5,7 +5,7 @@ import time
 
 from automoe.errors import AutoMoEError
 from automoe.search import Quality
-from automoe.search.worker import work, worker_name
+from automoe.search.local_workers import work_locally
 from automoe.space import Architecture
 from tests.search.analytic import loss
 from tests.search.store.evaluating import Place
@@ -27,14 +27,7 @@ def main() -> int:
         time.sleep(60 if kind == "sleeps" else 0)
         return Quality(loss(arch))
 
-    try:
-        work(Place(where=sys.argv[1], lease_s=20.0).open(), evaluate, worker_name())
-    except AutoMoEError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return work_locally(Place(where=sys.argv[1], lease_s=20.0).open, lambda: evaluate)
 
 
 if __name__ == "__main__":
