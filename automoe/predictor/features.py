@@ -1,158 +1,150 @@
-"""What a predictor sees of an architecture: exact sizes of every layer, or a few sums over all layers.
+"""`Features`: what a regressor sees of architectures, as named columns in groups; and the `Encoder` that makes them.
 
-Averages of genes, as HAT and AutoMoE use them, forget which layers exist. `exact_features` keeps every layer apart,
-for tables of many rows. `physical_features` adds up what takes time, which few rows suffice to weigh: a decoder
-takes a fixed time per layer and step (overhead), per expert that the hypotheses of a step reach, and per product.
+A group is a way to look at an architecture: `sums` over its layers, `sizes` of every layer, `averages` as published
+tables hold them, `base` the prediction for another device. A column is called GROUP.NAME, as "sums.decoder.layers".
 
 Shape suffixes: N architectures, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from automoe.cost.formulas import attention_macs, experts_macs, router_macs
+from automoe.errors import AutoMoEError
+from automoe.predictor.layer_averages import layer_averages
+from automoe.predictor.layer_sizes import layer_sizes
+from automoe.predictor.layer_sums import layer_sums
 from automoe.predictor.predictor import FloatArray
-from automoe.space import Architecture, DecoderLayerArch, EncoderLayerArch
+from automoe.space import Architecture
 
-SOURCE_TOKENS = 30
-"""Length of the sentence that the features are computed for; all architectures are compared over equal work."""
-PAST_TOKENS = 15
-"""Earlier tokens that a decoding step looks back at, on average over such a sentence."""
-BEAM = 5
-"""Hypotheses of a decoding step, which may choose different experts."""
-_REMEMBERED = 1 << 16
-"""Layers whose sums are kept: architectures of one space share most of theirs."""
-
-PHYSICAL_NAMES = (
-    "decoder.layers",
-    "decoder.expert_layers",
-    "decoder.experts_reached",
-    "decoder.width_reached",
-    "decoder.dim",
-    "decoder.cross_layers",
-    "decoder.step_macs",
-    "encoder.layers",
-    "encoder.expert_layers",
-    "encoder.experts_reached",
-    "encoder.macs",
-)
-_COMMON = ("exists", "heads", "qkv_dim", "experts", "total_width", "widest", "narrowest", "top_k")
-_CROSS = ("cross_heads", "cross_qkv_dim", "cross_layers")
+SUMS, SIZES, AVERAGES, BASE = "sums", "sizes", "averages", "base"
+BASE_COLUMN = f"{BASE}.log_value"
+"""The one column of `base`: the logarithm of what is predicted for the other device."""
 
 
-def physical_features(archs: Sequence[Architecture]) -> tuple[FloatArray, tuple[str, ...]]:
-    """A few exact sums over the layers, that latency is (about) linear in.
+@dataclass(frozen=True, eq=False)
+class Features:
+    """N architectures as rows of numbers."""
 
-    Experts and widths "reached" are those that a step of `BEAM` hypotheses, or a sentence of `SOURCE_TOKENS` tokens,
-    uses at least once on average if the router loads all evenly. Products are of one decoding step, and of encoding
-    a sentence, its keys and values for the decoder included. The projection to the vocabulary is `decoder.dim` times
-    a constant.
+    x_NF: FloatArray
+    names: tuple[str, ...]
+    """GROUP.NAME of each column."""
+    depth_N: npt.NDArray[np.int64]
+    """Decoder layers of each."""
 
-    Returns:
-        x_NF and the names of the features, `PHYSICAL_NAMES`.
-    """
-    rows = [_decoder_sums(arch) + _encoder_sums(arch) for arch in archs]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(PHYSICAL_NAMES)), PHYSICAL_NAMES
+    def __len__(self) -> int:
+        return len(self.x_NF)
 
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of the columns, in their order."""
+        return tuple(dict.fromkeys(name.partition(".")[0] for name in self.names))
 
-def exact_features(
-    archs: Sequence[Architecture], encoder_layers: int | None = None, decoder_layers: int | None = None
-) -> tuple[FloatArray, tuple[str, ...]]:
-    """Every size of every layer; all features of a layer that an architecture lacks are 0.
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> Features:
+        """Some of the rows."""
+        return Features(self.x_NF[rows], self.names, self.depth_N[rows])
 
-    Args:
-        archs: the architectures.
-        encoder_layers: encoder layers to leave room for; by default those of the deepest of `archs`.
-        decoder_layers: decoder layers likewise.
+    def only(self, groups: Sequence[str]) -> Features:
+        """The columns of those of the groups that there are; where there is none of them, all columns.
 
-    Returns:
-        x_NF and the names of the features, such as "decoder.2.experts".
+        What another device takes (`base`) is an addition: it is there for those who want it, beside all that a table
+        has if need be.
+        """
+        group_of = {name: name.partition(".")[0] for name in self.names}
+        own = set(groups) - {BASE}
+        if own and not own & set(self.groups):
+            own = set(self.groups) - {BASE}
+        wanted = tuple(name for name, group in group_of.items() if group in own | (set(groups) & {BASE}))
+        return Features(self.columns(wanted), wanted, self.depth_N)
 
-    Raises:
-        ValueError: an architecture is deeper than there is room for.
-    """
-    room = {
-        "encoder": max(len(arch.encoder.layers) for arch in archs) if encoder_layers is None else encoder_layers,
-        "decoder": max(len(arch.decoder.layers) for arch in archs) if decoder_layers is None else decoder_layers,
-    }
-    names: list[str] = []
-    for side, depth in room.items():
-        sizes = _COMMON if side == "encoder" else _COMMON + _CROSS
-        names += [f"{side}.dim", f"{side}.layers"] + [f"{side}.{i}.{size}" for i in range(depth) for size in sizes]
-    place = {name: column for column, name in enumerate(names)}
-    x_NF = np.zeros((len(archs), len(names)))
-    for row, arch in enumerate(archs):
-        for side, sizes_of_side in (("encoder", arch.encoder), ("decoder", arch.decoder)):
-            if len(sizes_of_side.layers) > room[side]:
-                raise ValueError(f"{len(sizes_of_side.layers)} {side} layers, but room for {room[side]}")
-            x_NF[row, place[f"{side}.dim"]] = sizes_of_side.dim
-            x_NF[row, place[f"{side}.layers"]] = len(sizes_of_side.layers)
-        for side, index, layer in arch.layers():
-            begin, values = place[f"{side}.{index}.exists"], _layer_sizes(layer)
-            x_NF[row, begin : begin + len(values)] = values
-    return x_NF, tuple(names)
+    def columns(self, names: Sequence[str]) -> FloatArray:
+        """The columns of these names, in this order.
 
+        Raises:
+            AutoMoEError: one is not there.
+        """
+        if tuple(names) == self.names:
+            return self.x_NF
+        place = {name: column for column, name in enumerate(self.names)}
+        if missing := [name for name in names if name not in place]:
+            raise AutoMoEError(
+                f"the predictor learnt from {missing[0]}, which this table does not tell",
+                allowed=", ".join(self.groups),
+                hint="Predict architectures, or rows of a table with the columns of the one that it learnt from",
+            )
+        return self.x_NF[:, [place[name] for name in names]]
 
-def _layer_sizes(layer: EncoderLayerArch) -> list[int]:
-    """In the order of `_COMMON` and `_CROSS`."""
-    widths = layer.expert_widths
-    sizes = [1, layer.heads, layer.qkv_dim, len(widths), sum(widths), widths[0], widths[-1], layer.top_k]
-    if isinstance(layer, DecoderLayerArch):
-        sizes += [layer.cross_heads, layer.cross_qkv_dim, layer.cross_layers]
-    return sizes
+    def with_column(self, name: str, value_N: FloatArray) -> Features:
+        """The same with one more column, which comes first."""
+        return Features(np.column_stack([value_N, self.x_NF]), (name, *self.names), self.depth_N)
 
 
-def _decoder_sums(arch: Architecture) -> list[float]:
-    layers, dim = arch.decoder.layers, arch.decoder.dim
-    reached = [_share_reached(layer, BEAM) for layer in layers]
-    return [
-        len(layers),
-        sum(layer.num_experts > 1 for layer in layers),
-        sum(share * layer.num_experts for share, layer in zip(reached, layers, strict=True)),
-        sum(share * sum(layer.expert_widths) for share, layer in zip(reached, layers, strict=True)),
-        dim,
-        sum(layer.cross_layers for layer in layers),
-        sum(_step_macs(layer, dim) for layer in layers),
-    ]
+Described = Sequence[Architecture] | Features
+"""Architectures, or what a table without architectures tells of them."""
 
 
-def _encoder_sums(arch: Architecture) -> list[float]:
-    layers, dim = arch.encoder.layers, arch.encoder.dim
-    macs = sum(
-        attention_macs(SOURCE_TOKENS, SOURCE_TOKENS, dim, dim, layer.qkv_dim)
-        + _expert_macs(layer, SOURCE_TOKENS, dim)
-        for layer in layers
-    )
-    # Of each encoder layer that it sees, cross-attention computes keys and values once a sentence.
-    macs += sum(2 * layer.cross_layers * SOURCE_TOKENS * dim * layer.cross_qkv_dim for layer in arch.decoder.layers)
-    return [
-        len(layers),
-        sum(layer.num_experts > 1 for layer in layers),
-        sum(_share_reached(layer, SOURCE_TOKENS) * layer.num_experts for layer in layers),
-        macs,
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """Makes features of architectures."""
+
+    groups: tuple[str, ...]
+    """`sums`, `sizes`, `averages`."""
+    encoder_layers: int
+    """Layers that `sizes` has room for; a deeper architecture shows its first layers."""
+    decoder_layers: int
+
+    @classmethod
+    def for_architectures(cls, archs: Sequence[Architecture], groups: Sequence[str]) -> Encoder:
+        """An encoder with room for the deepest of `archs`."""
+        return cls(
+            groups=tuple(group for group in groups if group != BASE),
+            encoder_layers=max((len(arch.encoder.layers) for arch in archs), default=0),
+            decoder_layers=max((len(arch.decoder.layers) for arch in archs), default=0),
+        )
+
+    def encode(self, archs: Sequence[Architecture]) -> Features:
+        """The features of architectures; those of one do not depend on the others."""
+        parts = [np.empty((len(archs), 0))]
+        names: list[str] = []
+        for group in self.groups:
+            x_NF, names_of_group = self._group(group, archs)
+            parts.append(x_NF)
+            names += [f"{group}.{name}" for name in names_of_group]
+        depth_N = np.array([len(arch.decoder.layers) for arch in archs], dtype=np.int64)
+        return Features(np.concatenate(parts, axis=1), tuple(names), depth_N)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, read back by `from_dict`."""
+        return asdict(self) | {"groups": list(self.groups)}
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> Encoder:
+        """Reads the JSON form of `to_dict`."""
+        return cls(**{**form, "groups": tuple(form["groups"])})
+
+    def _group(self, group: str, archs: Sequence[Architecture]) -> tuple[FloatArray, tuple[str, ...]]:
+        if group == SUMS:
+            return layer_sums(archs)
+        if group == SIZES:
+            return layer_sizes(archs, self.encoder_layers, self.decoder_layers)
+        if group == AVERAGES:
+            return layer_averages(archs)
+        raise ValueError(f"there is no group of features {group!r}")
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _step_macs(layer: DecoderLayerArch, dim: int) -> int:
-    """Products of one hypothesis in one decoding step: keys and values of earlier tokens are kept."""
-    own = attention_macs(1, 1, dim, dim, layer.qkv_dim) + 2 * PAST_TOKENS * layer.qkv_dim
-    cross = 2 * (dim + layer.cross_layers * SOURCE_TOKENS) * layer.cross_qkv_dim
-    return own + cross + _expert_macs(layer, 1, dim)
+def rows_of(described: Described, rows: npt.NDArray[np.integer[Any]]) -> Described:
+    """Some of the architectures."""
+    return described.take(rows) if isinstance(described, Features) else [described[int(row)] for row in rows]
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _expert_macs(layer: EncoderLayerArch, tokens: int, dim: int) -> int:
-    experts = experts_macs(tokens, dim, sum(layer.expert_widths), layer.num_experts, layer.top_k)
-    return experts + router_macs(tokens, dim, layer.num_experts)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _share_reached(layer: EncoderLayerArch, tokens: int) -> float:
-    """Expected share of the experts that at least one of the tokens chooses, at uniform load."""
-    missed_by_one: float = 1 - layer.top_k / layer.num_experts
-    return 1 - missed_by_one**tokens
+def depths_of(described: Described) -> npt.NDArray[np.int64]:
+    """Decoder layers of each architecture."""
+    if isinstance(described, Features):
+        return described.depth_N
+    return np.array([len(arch.decoder.layers) for arch in described], dtype=np.int64)

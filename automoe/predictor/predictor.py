@@ -5,14 +5,14 @@ Shape suffixes: N architectures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from automoe.space import Architecture
+if TYPE_CHECKING:
+    from automoe.predictor.features import Described
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,17 +38,17 @@ class Prediction:
 class Predictor(Protocol):
     """Learns a positive quantity (latency, executed FLOPs, loss) from measured architectures."""
 
-    def fit(self, archs: Sequence[Architecture], values: npt.ArrayLike) -> None:
+    def fit(self, archs: Described, values: npt.ArrayLike) -> None:
         """Learns from architectures and their values, one each.
 
         Raises:
             AutoMoEError: there is too little to learn from.
         """
 
-    def fit_part(self, archs: Sequence[Architecture], values_N: FloatArray) -> None:
+    def fit_part(self, archs: Described, values_N: FloatArray) -> None:
         """As `fit`, of a part of a table that was checked: it may be of two rows, or of equal values."""
 
-    def predict(self, archs: Sequence[Architecture]) -> Prediction:
+    def predict(self, archs: Described) -> Prediction:
         """Predicts architectures, the measured ones no differently from others."""
 
     def to_dict(self) -> dict[str, Any]:

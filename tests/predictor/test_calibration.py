@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automoe.predictor import Features
 from automoe.predictor.calibration import cross_validated, folds_of, interval_factor, rows_for_coverage
-from tests.predictor.samples import architectures
 
 
 @given(st.integers(2, 60), st.integers(2, 10), st.integers(0, 99))
@@ -17,16 +17,30 @@ def test_folds_hold_out_each_row_once(count, folds, seed):
 
 
 def test_no_row_is_predicted_by_a_model_that_has_seen_it():
-    archs = architectures(13)
-    values = np.arange(13.0)
+    values = np.arange(1.0, 14.0)
+    features = Features(values[:, None], ("sums.row",), values.astype(int))
 
-    def fit_predict(seen, seen_values, new):
-        assert not set(seen) & set(new)
-        assert [archs[int(value)] for value in seen_values] == seen
-        return np.array([float(archs.index(arch)) for arch in new])
+    class Exact:
+        """Knows the rows that it has learnt from, and predicts any other."""
 
-    predicted = cross_validated(fit_predict, archs, values, 4, np.random.default_rng(0))
+        groups = ("sums",)
+
+        def __init__(self, seen):
+            self.seen = seen
+
+        @classmethod
+        def fit(cls, features, values_N):
+            np.testing.assert_array_equal(features.x_NF[:, 0], values_N)
+            return cls(set(values_N.tolist()))
+
+        def predict(self, features):
+            assert not self.seen & set(features.x_NF[:, 0].tolist())
+            return features.x_NF[:, 0]
+
+    folds = list(folds_of(13, 4, np.random.default_rng(0)))
+    predicted, spread = cross_validated(Exact, features, values, folds)
     np.testing.assert_array_equal(predicted, values)
+    np.testing.assert_array_equal(spread, 1.0)
 
 
 @given(st.integers(9, 60), st.floats(0.5, 0.9), st.integers(0, 99))

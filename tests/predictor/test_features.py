@@ -4,18 +4,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automoe.cost import costs
-from automoe.predictor import exact_features, physical_features
+from automoe.predictor.layer_sizes import layer_sizes
+from automoe.predictor.layer_sums import layer_sums
 from tests.architectures import DENSE, MAXIMUM, architecture, decoder_layer, encoder_layer
 from tests.predictor.samples import architectures
 
 
 def physical(arch):
-    x_NF, names = physical_features([arch])
+    x_NF, names = layer_sums([arch])
     return dict(zip(names, x_NF[0], strict=True))
 
 
-def exact(arch, **room):
-    x_NF, names = exact_features([arch], **room)
+def exact(arch, encoder_layers=3, decoder_layers=3):
+    x_NF, names = layer_sizes([arch], encoder_layers, decoder_layers)
     return dict(zip(names, x_NF[0], strict=True))
 
 
@@ -32,13 +33,17 @@ def test_a_layer_that_is_absent_has_no_features():
     features = exact(DENSE, encoder_layers=4, decoder_layers=3)
     assert {value for name, value in features.items() if name.startswith(("encoder.3", "decoder.2"))} == {0.0}
     assert features["decoder.1.exists"] == 1
-    with pytest.raises(ValueError, match="2 encoder layers, but room for 1"):
-        exact_features([DENSE], encoder_layers=1)
+
+
+def test_an_architecture_that_is_deeper_than_there_is_room_for_shows_its_first_layers():
+    whole, cut = exact(MAXIMUM), exact(MAXIMUM, encoder_layers=1)
+    assert cut == {name: value for name, value in whole.items() if not name.startswith(("encoder.1", "encoder.2"))}
+    assert cut["encoder.layers"] == 3
 
 
 def test_different_architectures_have_different_exact_features():
     archs = architectures(60)
-    x_NF, names = exact_features(archs)
+    x_NF, names = layer_sizes(archs, 2, 3)
     assert x_NF.shape == (60, len(names)) and len(set(names)) == len(names)
     same_up_to_inner_widths = {
         tuple((len(w), sum(w), w[0], w[-1]) for _, _, layer in arch.layers() for w in [layer.expert_widths])
@@ -78,7 +83,7 @@ def test_products_of_encoder_and_steps_add_up_to_the_flops_of_a_pass():
 
 def test_nothing_is_predicted_from_the_order_or_number_of_architectures():
     archs = architectures(10)
-    x_NF, _ = physical_features(archs)
-    alone_NF = np.concatenate([physical_features([arch])[0] for arch in archs])
+    x_NF, _ = layer_sums(archs)
+    alone_NF = np.concatenate([layer_sums([arch])[0] for arch in archs])
     np.testing.assert_array_equal(x_NF, alone_NF)
-    assert physical_features([])[0].shape == (0, x_NF.shape[1])
+    assert layer_sums([])[0].shape == (0, x_NF.shape[1])

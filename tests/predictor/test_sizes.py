@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automoe.predictor import fit_report, make_predictor
-from automoe.predictor.ridge import Ridge
-from automoe.predictor.sizes import Sizes
+from automoe.predictor import FittedRegressor, fit_report, make_predictor
 from tests.predictor.samples import SPACE, architectures
 
 
@@ -25,6 +23,10 @@ def losses(archs):
     return np.array([loss(arch) for arch in archs])
 
 
+def fitted(archs, values_N, kind="sizes"):
+    return FittedRegressor.fit(kind, archs, values_N)
+
+
 def share_in_order(guess_N, true_N):
     right_NN = (guess_N[:, None] < guess_N) == (true_N[:, None] < true_N)
     return right_NN[np.triu_indices(len(true_N), 1)].mean()
@@ -34,7 +36,7 @@ def share_in_order(guess_N, true_N):
 @given(st.integers(0, 999))
 def test_its_order_of_unseen_architectures_is_mostly_the_true_one(seed):
     known, unseen = architectures(40, seed), architectures(62, seed + 1000)[2:]
-    assert share_in_order(Sizes.fit(known, losses(known)).predict(unseen), losses(unseen)) > 0.8
+    assert share_in_order(fitted(known, losses(known))(unseen), losses(unseen)) > 0.8
 
 
 def test_it_sees_which_layer_is_large_where_the_sums_of_ridge_do_not():
@@ -42,19 +44,19 @@ def test_it_sees_which_layer_is_large_where_the_sums_of_ridge_do_not():
     known, unseen = archs[:60], archs[60:160]
     values_N = np.array([3 - 0.001 * sum(a.decoder.layers[0].expert_widths) for a in known])
     true_N = np.array([3 - 0.001 * sum(a.decoder.layers[0].expert_widths) for a in unseen])
-    shares = [share_in_order(kind.fit(known, values_N).predict(unseen), true_N) for kind in (Sizes, Ridge)]
+    shares = [share_in_order(fitted(known, values_N, kind)(unseen), true_N) for kind in ("sizes", "ridge")]
     assert shares[0] > 0.85 > 0.75 > shares[1]
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 999), st.floats(1.0, 9.0), st.integers(1, 5))
 def test_where_all_values_are_equal_it_guesses_the_same_from_one_row_on(seed, value, count):
-    sizes = Sizes.fit(architectures(7, seed)[2 : 2 + count], np.full(count, value))
-    np.testing.assert_allclose(sizes.predict(architectures(9, seed + 1)), value)
+    guess = fitted(architectures(7, seed)[2 : 2 + count], np.full(count, value))
+    np.testing.assert_allclose(guess(architectures(9, seed + 1)), value)
 
 
 def test_none_are_guessed_for_none():
-    assert Sizes.fit([SPACE.smallest()], np.array([3.0])).predict([]).shape == (0,)
+    assert fitted([SPACE.smallest()], np.array([3.0]))([]).shape == (0,)
 
 
 @settings(max_examples=20, deadline=None)
@@ -62,7 +64,7 @@ def test_none_are_guessed_for_none():
 def test_what_it_guesses_is_positive_and_finite_for_deeper_architectures_too(seed, count):
     shallow = [arch for arch in architectures(200, seed) if len(arch.decoder.layers) == 1][:count]
     value_N = losses(shallow) ** 9
-    guess_N = Sizes.fit(shallow, value_N).predict(architectures(60, seed + 1))
+    guess_N = fitted(shallow, value_N)(architectures(60, seed + 1))
     assert np.isfinite(guess_N).all() and guess_N.min() >= 0.5 * value_N.min()
 
 

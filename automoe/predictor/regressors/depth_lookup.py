@@ -5,14 +5,14 @@ On GPUs nothing beats it: latency is decoder depth times a constant, and little 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from automoe.predictor.features import Features
 from automoe.predictor.predictor import FloatArray
-from automoe.space import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +23,23 @@ class DepthLookup:
     were measured, that of the nearest.
     """
 
+    groups: ClassVar[tuple[str, ...]] = ()
     depths: tuple[int, ...]
     """Ascending."""
     means: tuple[float, ...]
 
     @classmethod
-    def fit(cls, archs: Sequence[Architecture], values_N: FloatArray) -> DepthLookup:
+    def fit(cls, features: Features, values_N: FloatArray) -> DepthLookup:
         """Averages the values of each depth."""
-        depth_N = _depths(archs)
-        depths = np.unique(depth_N)
+        depths = np.unique(features.depth_N)
         return cls(
-            depths=tuple(int(depth) for depth in depths),
-            means=tuple(float(values_N[depth_N == depth].mean()) for depth in depths),
+            depths=tuple(depths.tolist()),
+            means=tuple(float(values_N[features.depth_N == depth].mean()) for depth in depths),
         )
 
-    def predict(self, archs: Sequence[Architecture]) -> FloatArray:
+    def predict(self, features: Features) -> FloatArray:
         """The mean of each architecture's depth."""
-        return np.interp(_depths(archs), self.depths, self.means)
+        return np.interp(features.depth_N, self.depths, self.means)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `from_dict`."""
@@ -49,7 +49,3 @@ class DepthLookup:
     def from_dict(cls, form: Mapping[str, Any]) -> DepthLookup:
         """Reads the JSON form of `to_dict`."""
         return cls(depths=tuple(form["depths"]), means=tuple(form["means"]))
-
-
-def _depths(archs: Sequence[Architecture]) -> FloatArray:
-    return np.array([len(arch.decoder.layers) for arch in archs], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""The regressors that come with AutoMoE, one file each; see `automoe.predictor.regressor`."""
