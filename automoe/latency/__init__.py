@@ -5,7 +5,7 @@ from automoe.latency.config import ProfileConfig
 from automoe.latency.forced_length import ForcedLength
 from automoe.latency.measurement import Measurement
 from automoe.latency.profiler import ExpertLoads, Profiler
-from automoe.latency.sentences import Panel, panel
+from automoe.latency.sentences import Panel, panel, random_panel
 from automoe.latency.table import TABLE_FILE, MeasuredTable, read_table
 from automoe.latency.table_header import TableHeader
 from automoe.latency.table_writer import TableWriter, measure_missing
@@ -24,5 +24,6 @@ __all__ = [
     "choose_architectures",
     "measure_missing",
     "panel",
+    "random_panel",
     "read_table",
 ]

@@ -7,13 +7,14 @@ Shape suffixes: N hypotheses (rows), K candidates per row.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from automoe.decoding import Float32Array, Int64Array, Stepper
 
 
 class BeamWatch:
-    """A `Stepper` that passes everything on and counts, over all sentences that are searched one at a time.
+    """A `Stepper` that passes everything on and counts, over all that is searched with it.
 
     Args:
         stepper: the model.
@@ -22,21 +23,21 @@ class BeamWatch:
     def __init__(self, stepper: Stepper) -> None:
         self._stepper = stepper
         self._rows: list[tuple[int, ...]] = []
-        self._steps_with_beams = 0
-        self._steps_that_differ = 0
+        """The sentence of each row, then its tokens."""
+        self._beams = 0
+        self._beams_that_differ = 0
         self.steps = 0
         """Calls of `step` so far."""
 
     @property
     def distinct_beams(self) -> float:
-        """Share of the steps with several hypotheses in which no two are alike; 1 if there were none (greedy)."""
-        return self._steps_that_differ / self._steps_with_beams if self._steps_with_beams else 1.0
+        """Share of the steps of sentences with several hypotheses in which no two of them are alike; 1 if there were
+        no such steps (greedy)."""
+        return self._beams_that_differ / self._beams if self._beams else 1.0
 
     def start(self, sources: Sequence[Int64Array], num_candidates: int) -> None:
-        """Encodes one sentence; see `Stepper.start`."""
-        if len(sources) != 1:
-            raise ValueError("sentences are watched one at a time")
-        self._rows = [()]
+        """Encodes sentences; see `Stepper.start`."""
+        self._rows = [(sentence,) for sentence in range(len(sources))]
         self._stepper.start(sources, num_candidates)
 
     def step(self, tokens_N: Int64Array, order_N: Int64Array) -> tuple[Float32Array, Int64Array]:
@@ -44,7 +45,11 @@ class BeamWatch:
         pairs = zip(order_N.tolist(), tokens_N.tolist(), strict=True)
         self._rows = [(*self._rows[row], token) for row, token in pairs]
         self.steps += 1
-        if len(self._rows) > 1:
-            self._steps_with_beams += 1
-            self._steps_that_differ += len(set(self._rows)) == len(self._rows)
+        beams = defaultdict(list)
+        for row in self._rows:
+            beams[row[0]].append(row)
+        for beam in beams.values():
+            if len(beam) > 1:
+                self._beams += 1
+                self._beams_that_differ += len(set(beam)) == len(beam)
         return self._stepper.step(tokens_N, order_N)

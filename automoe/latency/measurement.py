@@ -10,7 +10,11 @@ from typing import Any
 from automoe.errors import AutoMoEError, SpaceError
 from automoe.space import Architecture
 
-_TIMES = ("latency_ms", "low_ms", "high_ms", "reference_ratio", "raw_ms", "reference_ms")
+DRIFT_LIMIT = 0.1
+"""A row is called drifted when the reference took this share more or less than on the table's average. The correction
+takes away half of a drift or more (a model and the reference do not slow down quite alike), so of a tenth up to 5 %
+may be left, which is as much as two measurements of one model on a noisy machine differ by."""
+_TIMES = ("latency_ms", "encoder_ms", "low_ms", "high_ms", "reference_ratio", "raw_ms", "reference_ms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +31,15 @@ class Measurement:
     """The architecture, in its JSON form."""
     latency_ms: float
     """Corrected for drift: `reference_ratio` times the baseline of the table, what the reference took."""
+    encoder_ms: float
+    """What of `latency_ms` the encoder takes; median share over the passes."""
     low_ms: float
     """The fastest pass, corrected likewise."""
     high_ms: float
     """The slowest pass, corrected likewise."""
+    spread: float | None
+    """Half the width of the 90 % interval of `reference_ratio`, as a share of it, when the passes ended; None with
+    fewer than 5 passes. It knows nothing of other sessions: see `median_interval.half_width`."""
     reference_ratio: float
     """How many times as long as the reference architecture beside it; median over the passes."""
     raw_ms: float
@@ -40,7 +49,7 @@ class Measurement:
     repeats: int
     """Passes over the panel."""
     steps: int
-    """Decoding steps of one pass."""
+    """Decoding steps of one pass; sentences that are translated together share theirs."""
     expert_loads: dict[str, Any] | None
     """Share of the tokens that each expert gets, by layer, where the caller knows it from trained weights."""
     distinct_beams: float
@@ -50,6 +59,11 @@ class Measurement:
         for name in _TIMES:
             if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise AutoMoEError("is not a positive number", key=name, value=getattr(self, name), allowed="> 0")
+        if self.encoder_ms >= self.latency_ms:
+            allowed = f"< latency_ms ({self.latency_ms})"
+            raise AutoMoEError("leaves the decoder no time", key="encoder_ms", value=self.encoder_ms, allowed=allowed)
+        if self.spread is not None and (not _is_number(self.spread) or self.spread < 0):
+            raise AutoMoEError("is no spread", key="spread", value=self.spread, allowed=">= 0, or null")
         for name in ("repeats", "steps"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise AutoMoEError("is not a whole number above 0", key=name, value=getattr(self, name))
@@ -69,6 +83,21 @@ class Measurement:
                 value=self.digest,
                 allowed=self.arch.digest,
             )
+
+    @property
+    def decoder_ms(self) -> float:
+        """What of `latency_ms` is not the encoder's: the decoder and the search."""
+        return self.latency_ms - self.encoder_ms
+
+    @property
+    def drift(self) -> float:
+        """What the reference took beside this row over the baseline of the table: above 1 the machine was slower."""
+        return self.reference_ms * self.reference_ratio / self.latency_ms
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the machine's speed was so unusual that the correction may have left something: `DRIFT_LIMIT`."""
+        return abs(self.drift - 1) > DRIFT_LIMIT
 
     @property
     def arch(self) -> Architecture:

@@ -1,13 +1,21 @@
-"""`Panel`: the few real sentences that every architecture translates while it is timed."""
+"""`Panel`: the few sentences that every architecture translates while it is timed."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from automoe.decoding import Int64Array
+import numpy as np
+
+from automoe.decoding import BOS, EOS, PAD, UNK, Int64Array
 from automoe.errors import ConfigError
 from automoe.files import digest_of
+
+_FIRST_TOKEN = max(BOS, PAD, EOS, UNK) + 1
+"""Ids below it are symbols and no words."""
+PANEL_SEED = 0
+"""Of the random sentences that are timed: the same wherever, so that a table of one machine serves on another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,4 +73,28 @@ def panel(source_ids: Sequence[Int64Array], target_lengths: Sequence[int], count
     return Panel(
         sources=tuple(tuple(int(token) for token in source_ids[index]) for _, _, index in picked),
         lengths=tuple(target for target, _, _ in picked),
+    )
+
+
+def random_panel(lengths: Sequence[int], vocab_size: int, seed: int) -> Panel:
+    """Sentences of random tokens, for work of exactly the stated lengths: `[30]` is the pass that FLOPs count.
+
+    Args:
+        lengths: tokens of each sentence and of its translation alike, the end symbols counted; at least 2.
+        vocab_size: entries of the vocabulary, the symbols counted.
+        seed: another seed draws other tokens; the first sentences do not depend on how many follow.
+
+    Raises:
+        ConfigError: there is no length, or one too short to hold a token.
+        ValueError: the vocabulary holds nothing but symbols.
+    """
+    if not lengths or min(lengths) < 2:
+        raise ConfigError("profile.lengths", list(lengths), allowed="one or more numbers >= 2, end symbols counted")
+    if vocab_size <= _FIRST_TOKEN:
+        raise ValueError(f"a vocabulary of {vocab_size} entries holds no words")
+    rng = np.random.default_rng([seed, zlib.crc32(b"panel"), 0])
+    words = [rng.integers(_FIRST_TOKEN, vocab_size, length - 1).tolist() for length in lengths]
+    return Panel(
+        sources=tuple((*sentence, EOS) for sentence in words),
+        lengths=tuple(int(length) - 1 for length in lengths),
     )

@@ -22,6 +22,11 @@ from automoe.latency.table_header import TableHeader
 from automoe.space import Architecture
 
 TABLE_FILE = "table.jsonl"
+_COLUMNS = (
+    *("digest", "latency_ms", "encoder_ms", "decoder_ms", "low_ms", "high_ms", "spread", "reference_ratio"),
+    *("raw_ms", "reference_ms", "drift", "drifted", "repeats", "steps", "distinct_beams"),
+)
+"""What a frame shows of a measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,17 @@ class MeasuredTable:
     def architectures(self) -> list[Architecture]:
         """The architecture of each row."""
         return [row.arch for row in self.rows]
+
+    @property
+    def described(self) -> list[Architecture]:
+        """What predictors learn from: the architectures."""
+        return self.architectures
+
+    @property
+    def label(self) -> str:
+        """What was measured, in a few words, for headings."""
+        header = self.header
+        return f"{header.space_name} on {header.device} ({header.backend}, {header.precision})"
 
     @property
     def latency_ms_N(self) -> npt.NDArray[np.float64]:
@@ -65,11 +81,11 @@ class MeasuredTable:
             raise AutoMoEError(
                 f"was measured on {header.device}, this run asks for {device}",
                 file=self.path,
-                hint="Set profile.threads to that of the table, or give another table",
+                hint="Set profile.device and profile.threads to those of the table, or give another table",
             )
 
     def to_frame(self) -> Any:
-        """The rows as a pandas DataFrame: the measured columns, then the depths and the number of experts.
+        """The rows as a pandas DataFrame: what was measured, then sizes; docs/latency.md explains each column.
 
         Raises:
             DependencyError: pandas is not installed.
@@ -171,8 +187,7 @@ def check_correction(row: Measurement, header: TableHeader) -> None:
 
 
 def _frame_row(row: Measurement) -> dict[str, Any]:
-    columns = row.to_dict()
-    del columns["architecture"], columns["expert_loads"]
+    columns: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
     arch = row.arch
     for name, side in (("encoder", arch.encoder), ("decoder", arch.decoder)):
         columns[f"{name}_dim"] = side.dim

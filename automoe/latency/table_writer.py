@@ -76,7 +76,8 @@ class TableWriter:
         """Sets the baseline to what the reference took on average over the whole table (the median of its rows).
 
         The first measurement may have met the machine in a bad minute; all latencies would then be too high by the
-        same factor. The file is replaced as a whole; ratios to the reference stay. Settling twice changes nothing.
+        same factor. The file is replaced as a whole; ratios to the reference stay, and each row's drift is
+        then that from the average. Settling twice changes nothing.
         """
         if not self.rows or self.baseline_ms is None:
             return
@@ -84,7 +85,7 @@ class TableWriter:
         if baseline_ms == self.baseline_ms:
             return
         factor = baseline_ms / self.baseline_ms
-        times = ("latency_ms", "low_ms", "high_ms")
+        times = ("latency_ms", "encoder_ms", "low_ms", "high_ms")
         self.rows = [replace(row, **{name: getattr(row, name) * factor for name in times}) for row in self.rows]
         self._header = self._header.with_baseline(baseline_ms)
         forms = [self._header.to_dict(), *(row.to_dict() for row in self.rows)]
@@ -116,16 +117,15 @@ def measure_missing(
 
 
 def _check_same(found: TableHeader, wanted: TableHeader, path: Path) -> None:
-    """The name of the space is a label, and the baseline is known from the first measurement on."""
-    free = {"space_name", "reference_baseline_ms", "versions"}
-    for key, value in json.loads(_line(wanted.to_dict())).items():  # as the file would give it back
-        if key not in free and found.to_dict()[key] != value:
+    there = found.circumstances()
+    for key, value in wanted.circumstances().items():
+        if there[key] != value:
             raise DataError(
                 "the table was begun under other circumstances",
                 file=path,
                 line=1,
                 key=key,
-                value=found.to_dict()[key],
+                value=there[key],
                 allowed=str(value),
                 hint="Move the unfinished folder away, and it is measured anew",
             )

@@ -5,7 +5,8 @@ Shape suffixes: N rows (hypotheses), B sentences, S source length, K candidates,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ class TorchStepper:
     """Extends hypotheses with a Transformer (see `automoe.decoding.Stepper`).
 
     Args:
-        transformer: the model; it is put into evaluation mode for each call, and back into training mode after it.
+        transformer: the model, on any device and in any precision; if it is in training mode, it is put into
+            evaluation mode for each call and back after it.
         arch: the architecture to use; by default the model's largest.
         placement: the experts to use; by default the first ones.
     """
@@ -40,11 +42,9 @@ class TorchStepper:
         source_BS = np.full((len(sources), max(map(len, sources))), PAD, dtype=np.int64)
         for row, ids in enumerate(sources):
             source_BS[row, : len(ids)] = ids
-        training = self._transformer.training
-        self._transformer.eval()
-        source = self._transformer.encode(torch.from_numpy(source_BS).to(device), self._arch, self._placement)
-        self._state = self._transformer.begin(source, self._arch)
-        self._transformer.train(training)
+        with _evaluating(self._transformer):
+            source = self._transformer.encode(torch.from_numpy(source_BS).to(device), self._arch, self._placement)
+            self._state = self._transformer.begin(source, self._arch)
         self._num_candidates = min(num_candidates, self._transformer.config.vocab_size)
 
     @torch.inference_mode()
@@ -53,16 +53,15 @@ class TorchStepper:
         assert self._state is not None, "start() comes first"
         device = self._transformer.embedding.device
         state = self._reorder(self._state, order_N)
-        training = self._transformer.training
-        self._transformer.eval()
         token_N = torch.from_numpy(np.ascontiguousarray(tokens_N)).to(device)
-        logits_NV, self._state = self._transformer.step(token_N, state, self._arch, self._placement)
-        self._transformer.train(training)
+        with _evaluating(self._transformer):
+            logits_NV, self._state = self._transformer.step(token_N, state, self._arch, self._placement)
         log_probs_NV = logits_NV.float().log_softmax(dim=1)
         scores_NK, tokens_NK = log_probs_NV.topk(self._num_candidates, dim=1)
-        without_end_N = (tokens_NK != EOS).all(dim=1)
-        tokens_NK[without_end_N, -1] = EOS
-        scores_NK[without_end_N, -1] = log_probs_NV[without_end_N, EOS]
+        # `where` and no selection of rows: their number would have to come back from the GPU in the midst of a step.
+        has_end_N = (tokens_NK == EOS).any(dim=1)
+        tokens_NK[:, -1] = torch.where(has_end_N, tokens_NK[:, -1], EOS)
+        scores_NK[:, -1] = torch.where(has_end_N, scores_NK[:, -1], log_probs_NV[:, EOS])
         return scores_NK.cpu().numpy(), tokens_NK.cpu().numpy()
 
     def _reorder(self, state: DecoderState, order_N: Int64Array) -> DecoderState:
@@ -77,3 +76,17 @@ class TorchStepper:
         if len(kept_B) == num_sentences:
             return state.select_rows(row_N)
         return state.select(row_N, torch.from_numpy(kept_B).to(device))
+
+
+@contextmanager
+def _evaluating(transformer: Transformer) -> Iterator[None]:
+    """Dropout off within the block. A model that evaluates already is left alone: setting the mode visits every
+    module, which takes as long as half a step of a small model."""
+    if not transformer.training:
+        yield
+        return
+    transformer.eval()
+    try:
+        yield
+    finally:
+        transformer.train()

@@ -25,12 +25,18 @@ from automoe.bundle import (
 from automoe.decoding.shortlist import Shortlist
 from automoe.decoding.stepper import Stepper
 from automoe.errors import BundleError, ConfigError
+from automoe.runtime.backend import only_on_cpu
 from automoe.runtime.onnx_stepper import OnnxStepper
 from automoe.runtime.output_table import OutputTable
 
 
 def open_stepper(
-    bundle: Bundle, *, threads: int = 1, precision: str = PRECISIONS[0], shortlist: bool = False
+    bundle: Bundle,
+    *,
+    threads: int = 1,
+    precision: str = PRECISIONS[0],
+    shortlist: bool = False,
+    device: str = "cpu",
 ) -> Stepper:
     """Opens the bundle's graphs.
 
@@ -39,11 +45,14 @@ def open_stepper(
         threads: threads within an operation.
         precision: one of `automoe.bundle.PRECISIONS`.
         shortlist: whether to score only tokens that the source's tokens can become; the bundle must hold a list.
+        device: "cpu".
 
     Raises:
-        ConfigError: the precision is unknown, or the bundle has no shortlist.
+        ConfigError: another device, the precision is unknown, or the bundle has no shortlist.
         BundleError: the bundle holds no graphs, or weights that are not its model's.
     """
+    if device != "cpu":
+        raise only_on_cpu("onnx", device)
     if precision not in PRECISIONS:
         raise ConfigError("precision", precision, allowed=", ".join(PRECISIONS))
     manifest = bundle.manifest

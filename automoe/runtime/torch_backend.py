@@ -10,30 +10,45 @@ import torch
 from automoe.bundle import MANIFEST_FILE, PRECISIONS, WEIGHTS_FILE, Bundle, check_tensors, read_tensors
 from automoe.decoding.stepper import Float32Array, Int64Array, Stepper
 from automoe.errors import AutoMoEError, BundleError, ConfigError
-from automoe.nn import TorchStepper, Transformer, TransformerConfig
+from automoe.nn import DTYPES, TorchStepper, Transformer, TransformerConfig, find_device
 from automoe.space import Architecture
 
 
 def open_stepper(
-    bundle: Bundle, *, threads: int = 1, precision: str = PRECISIONS[0], shortlist: bool = False
+    bundle: Bundle,
+    *,
+    threads: int = 1,
+    precision: str = PRECISIONS[0],
+    shortlist: bool = False,
+    device: str = "cpu",
 ) -> Stepper:
-    """Builds the bundle's Transformer, on the CPU.
+    """Builds the bundle's Transformer.
 
     Args:
         bundle: the bundle.
-        threads: threads within an operation; set for the whole process (PyTorch knows no other way) by each `start`.
-        precision: float32.
+        threads: threads within an operation on the CPU; set for the whole process (PyTorch knows no other way) by
+            each `start`.
+        precision: float32; or bfloat16, to which the float32 weights are cast (routers compute in float32 anyway).
         shortlist: False.
+        device: see `automoe.nn.torch_device.find_device`.
 
     Raises:
-        ConfigError: another precision, or a shortlist: this backend is the reference and has neither.
+        ConfigError: another precision, or a shortlist: this backend is the reference and has neither. Or a device
+            that is not there.
         BundleError: the architecture cannot be built, or the weights are not its weights.
     """
-    for key, value, known in (("precision", precision, PRECISIONS[0]), ("shortlist", shortlist, False)):
-        if value != known:
+    for key, value, known in (("precision", precision, tuple(DTYPES)), ("shortlist", shortlist, (False,))):
+        if value not in known:
+            allowed = ", ".join(map(str, known))
             hint = "Use the backend onnx"
-            raise ConfigError(key, value, "is not known to the backend torch", allowed=str(known), hint=hint)
-    return _OnThreads(TorchStepper(load_transformer(bundle)), threads)
+            raise ConfigError(key, value, "is not known to the backend torch", allowed=allowed, hint=hint)
+    place = find_device(device)  # before anything is read
+    return _OnThreads(TorchStepper(load_transformer(bundle).to(place, DTYPES[precision])), threads)
+
+
+def check_device(device: str, key: str) -> None:
+    """See `automoe.runtime.backend.CheckDevice`."""
+    find_device(device, key)
 
 
 class _OnThreads:

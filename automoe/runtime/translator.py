@@ -19,7 +19,7 @@ from automoe.decoding.segmenter import Segmented, Segmenter
 from automoe.decoding.stepper import Stepper
 from automoe.decoding.symbols import EOS
 from automoe.errors import AutoMoEError, BundleError, ConfigError
-from automoe.runtime.backend import DEFAULT_BACKEND, find_backend
+from automoe.runtime.backend import DEFAULT_BACKEND, check_device, find_backend
 from automoe.threads import check_threads
 
 _MOST_ROWS = 2048
@@ -47,6 +47,7 @@ class _Use(NamedTuple):
     threads: int
     precision: str
     shortlist: bool
+    device: str
 
 
 _EMPTY = Translation(text="", score=0.0, tokens=())
@@ -59,6 +60,7 @@ def load(
     threads: int = 1,
     precision: str = PRECISIONS[0],
     shortlist: bool = False,
+    device: str = "cpu",
 ) -> Translator:
     """Opens a bundle for translation.
 
@@ -69,15 +71,17 @@ def load(
         precision: "float32", or "int8", which is faster and smaller and translates a little differently.
         shortlist: whether to score only tokens that the source's tokens became in the training data, which is
             faster. A batch has one list: translations then depend a little on what is translated with them.
+        device: where the model runs: "cpu"; with the backend torch also "cuda", the first GPU, or "cuda:1".
 
     Raises:
         BundleError: no bundle, or a damaged one.
         ConfigError: there is no such backend, or it or the bundle cannot do what is asked.
         DependencyError: a package that is needed is not installed.
     """
-    use = _Use(threads, precision, shortlist)
+    use = _Use(threads, precision, shortlist, device)
     _check_use(use)
     open_stepper = find_backend(backend)
+    check_device(backend, device)
     bundle = read_bundle(path)
     segmenter = Segmenter.from_file(bundle.path(SEGMENTER_FILE), bundle.manifest.placeholder_pattern)
     vocab_size = bundle.manifest.model.get("vocab_size")
@@ -205,6 +209,7 @@ class Translator:
             self._use.threads if threads is None else threads,
             self._use.precision if precision is None else precision,
             self._use.shortlist if shortlist is None else shortlist,
+            self._use.device,
         )
         _check_use(use)
         if use not in self._steppers:

@@ -98,6 +98,18 @@ def test_beams_that_do_not_differ_are_seen():
     assert (watch.steps, watch.distinct_beams) == (4, 2 / 3)
 
 
+def test_the_beams_of_a_batch_are_compared_within_each_sentence():
+    watch = BeamWatch(HashStepper(HashModel(20)))
+    watch.start(SOURCES[:2], 5)
+    watch.step(np.array([EOS, EOS]), np.array([0, 1]))
+    watch.step(np.array([5, 6, 5, 6]), np.array([0, 0, 1, 1]))
+    assert watch.distinct_beams == 1.0, "alike are those of different sentences only"
+    watch.step(np.array([7, 8, 7, 7]), np.array([0, 1, 2, 2]))
+    assert watch.distinct_beams == 0.75
+    watch.step(np.array([7, 8]), np.array([2, 3]))  # the first sentence is finished
+    assert (watch.steps, watch.distinct_beams) == (4, 0.8)
+
+
 def test_a_length_of_zero_and_a_wrong_number_of_sentences_are_refused():
     with pytest.raises(ValueError, match="at least one token"):
         ForcedLength(HashStepper(HashModel(20)), [0])

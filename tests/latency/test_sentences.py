@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automoe.decoding import EOS
 from automoe.errors import ConfigError
-from automoe.latency import panel
+from automoe.latency import panel, random_panel
 
 CORPORA = st.lists(st.tuples(st.integers(2, 9), st.integers(1, 60)), min_size=5, max_size=60)
 
@@ -43,3 +44,29 @@ def test_pairs_with_an_empty_side_are_left_out_and_too_few_are_an_error():
     assert panel(sources, [3, 0, 4], 1).sources == ((6, 2),)
     with pytest.raises(ConfigError, match=r"profile\.sentences=2.*allowed: 1 to 1"):
         panel(sources, [3, 0, 4], 2)
+
+
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=8), st.integers(5, 300), st.integers(0, 5))
+def test_a_random_panel_has_the_lengths_with_their_end_symbols_and_words_of_the_vocabulary(lengths, vocab_size, seed):
+    chosen = random_panel(lengths, vocab_size, seed)
+    assert [len(source) for source in chosen.sources] == lengths
+    assert [length + 1 for length in chosen.lengths] == lengths
+    assert chosen.steps == sum(lengths)
+    for source in chosen.sources:
+        assert source[-1] == EOS and all(3 < token < vocab_size for token in source[:-1])
+
+
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=5), st.integers(0, 5))
+def test_a_random_panel_begins_alike_for_a_seed_and_differs_between_seeds(lengths, seed):
+    chosen = random_panel([30, *lengths], 100, seed)
+    assert chosen == random_panel([30, *lengths], 100, seed)
+    assert random_panel([30, *lengths[:1]], 100, seed).sources == chosen.sources[:2]
+    assert random_panel([30, *lengths], 100, seed + 1).digest != chosen.digest
+
+
+@pytest.mark.parametrize("lengths", [[], [5, 1]])
+def test_random_sentences_without_a_word_are_refused(lengths):
+    with pytest.raises(ConfigError, match=r"profile\.lengths"):
+        random_panel(lengths, 100, 0)
+    with pytest.raises(ValueError, match="4 entries holds no words"):
+        random_panel([5], 4, 0)

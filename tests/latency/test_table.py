@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,8 +48,8 @@ def test_what_was_measured_is_read_back_on_any_machine(path, tmp_path):
     table = read_table(copied)
     machine = Machine()
     assert table.architectures == ARCHS
-    np.testing.assert_allclose(table.latency_ms_N, [1000 * machine.cost(arch) * 5 for arch in ARCHS])
-    assert table.header == HEADER.with_baseline(pytest.approx(1000 * machine.cost(DENSE) * 5))
+    np.testing.assert_allclose(table.latency_ms_N, [machine.latency_ms(arch) for arch in ARCHS])
+    assert table.header == HEADER.with_baseline(pytest.approx(machine.latency_ms(DENSE)))
 
 
 def test_a_table_cut_at_any_byte_is_continued_to_the_same_table(path):
@@ -63,25 +65,29 @@ def test_a_table_cut_at_any_byte_is_continued_to_the_same_table(path):
         np.testing.assert_allclose([row.latency_ms for row in read_table(path).rows], LATENCIES_OF_3)
 
 
-LATENCIES_OF_3 = [1000 * Machine().cost(arch) * 5 for arch in ARCHS[:3]]
+LATENCIES_OF_3 = [Machine().latency_ms(arch) for arch in ARCHS[:3]]
 
 
 def test_a_slower_machine_state_after_resuming_changes_no_latency(path):
     record(path, ARCHS[:2])
     record(path, ARCHS, Machine(slowness=2.5))
-    np.testing.assert_allclose(read_table(path).latency_ms_N, [1000 * Machine().cost(arch) * 5 for arch in ARCHS])
+    np.testing.assert_allclose(read_table(path).latency_ms_N, [Machine().latency_ms(arch) for arch in ARCHS])
 
 
 def test_a_settled_table_forgets_the_bad_minute_in_which_it_was_begun(path):
     record(path, ARCHS[:1], Machine(slowness=4.0))
     record(path, ARCHS)
-    np.testing.assert_allclose(read_table(path).latency_ms_N, [4000 * Machine().cost(arch) * 5 for arch in ARCHS])
+    np.testing.assert_allclose(read_table(path).latency_ms_N, [4 * Machine().latency_ms(arch) for arch in ARCHS])
     for _ in range(2):
         writer = TableWriter(path, HEADER)
         writer.settle()
-        np.testing.assert_allclose(read_table(path).latency_ms_N, [1000 * Machine().cost(arch) * 5 for arch in ARCHS])
+        np.testing.assert_allclose(read_table(path).latency_ms_N, [Machine().latency_ms(arch) for arch in ARCHS])
         assert read_table(path).header.reference_baseline_ms == writer.baseline_ms
         assert list(read_table(path).rows) == writer.rows
+        assert [round(row.drift, 6) for row in writer.rows] == [4.0, 1, 1, 1, 1, 1], "from what is usual, now known"
+        assert [row.drifted for row in writer.rows] == [True] + [False] * 5
+        for row in writer.rows:
+            assert row.encoder_ms == pytest.approx(1000 * Machine().encoder_cost(row.arch))
 
 
 def test_a_finished_table_measures_nothing(path):
@@ -98,13 +104,46 @@ def test_a_row_is_on_the_disk_before_the_next_is_measured(path):
     assert on_disk == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("field, value", [("beam", 4), ("panel_digest", "x"), ("machine", {"processor": "other"})])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        *[("device", "cpu-2t"), ("backend", "torch"), ("precision", "int8"), ("beam", 4), ("batch", 2)],
+        *[("routing", "even"), ("repeats", 6), ("max_repeats", 16), ("tolerance", 0.02), ("lengths", (4, 5))],
+        *[("panel_digest", "x"), ("machine", HEADER.machine | {"processor": "other"})],
+    ],
+)
 def test_a_table_is_not_continued_under_other_circumstances(path, field, value):
     record(path, ARCHS[:2])
     before = path.read_bytes()
     with pytest.raises(DataError, match=rf"table.jsonl:1: {field}=.*other circumstances"):
         record(path, ARCHS, **{field: value})
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"space_name": "renamed"},
+        {"versions": {"automoe": "1"}},
+        {"machine": HEADER.machine | {"cores": 4, "governor": "powersave", "gpus": ["one"]}},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_what_changes_by_itself_does_not_keep_a_table_from_being_continued(path, fields):
+    record(path, ARCHS[:2])
+    assert record(path, ARCHS, **fields) == ARCHS[2:]
+
+
+def test_a_table_of_a_gpu_is_not_continued_on_another_gpu(path):
+    record(path, ARCHS[:2], device="cuda", machine=HEADER.machine | {"gpus": ["one"]})
+    with pytest.raises(DataError, match=r"machine=.*one.*other circumstances"):
+        record(path, ARCHS, device="cuda", machine=HEADER.machine | {"gpus": ["two"]})
+
+
+def test_lengths_are_read_back_as_they_were_written(path):
+    record(path, ARCHS[:1], lengths=(4, 5))
+    assert read_table(path).header.lengths == (4, 5)
+    assert record(path, ARCHS[:2], lengths=(4, 5)) == ARCHS[1:2]
 
 
 def test_a_row_corrected_to_another_baseline_is_not_added(path):
@@ -139,12 +178,21 @@ def without(line, key):
     [
         (lambda lines: lines[1:], r":1: the header is missing"),
         (lambda lines: [without(lines[0], "device"), *lines[1:]], r":1: device: is missing in the header"),
-        (lambda lines: [change(lines[0], format=1), *lines[1:]], r":1: format=1: .*\(allowed: 2\)"),
+        (lambda lines: [change(lines[0], format=2), *lines[1:]], r":1: format=2: .*\(allowed: 3\)"),
+        (lambda lines: [change(lines[0], batch=0), *lines[1:]], r":1: batch=0: is not a whole number"),
+        (lambda lines: [change(lines[0], lengths=7), *lines[1:]], r":1: lengths=7: is no list"),
+        (lambda lines: [change(lines[0], machine="mine"), *lines[1:]], r":1: machine=mine: describes no machine"),
         (lambda lines: [change(lines[0], reference_baseline_ms=None), *lines[1:]], r":1: reference_baseline_ms=None"),
         (lambda lines: [*lines[:2], without(lines[2], "latency_ms")], r":3: latency_ms: the column is missing"),
         (lambda lines: [*lines[:2], change(lines[2], latency_ms=float("nan"))], r":3: latency_ms=nan: is not a pos"),
         (lambda lines: [*lines[:2], change(lines[2], latency_ms=-1.5)], r":3: latency_ms=-1\.5: is not a positive"),
         (lambda lines: [*lines[:2], change(lines[2], latency_ms="7")], r":3: latency_ms=7: is not a positive"),
+        (lambda lines: [*lines[:2], change(lines[2], encoder_ms=0)], r":3: encoder_ms=0: is not a positive"),
+        (
+            lambda lines: [*lines[:2], change(lines[2], encoder_ms=1e9)],
+            r":3: encoder_ms=.*leaves the decoder no time",
+        ),
+        (lambda lines: [*lines[:2], change(lines[2], spread=-0.1)], r":3: spread=-0\.1: is no spread"),
         (
             lambda lines: [*lines[:2], change(lines[2], reference_ratio=9.0)],
             r":3: latency_ms=.*from another table",
@@ -180,3 +228,15 @@ def test_the_frame_has_a_row_for_each_measurement(lines, path):
     assert frame["latency_ms"].tolist() == table.latency_ms_N.tolist()
     assert frame["decoder_layers"].tolist() == [len(arch.decoder.layers) for arch in ARCHS[:3]]
     assert frame["decoder_experts"].iloc[0] == 6
+    np.testing.assert_allclose(frame["encoder_ms"] + frame["decoder_ms"], frame["latency_ms"])
+    assert frame["drifted"].dtype == bool and not frame["drifted"].any()
+
+
+def test_the_columns_of_the_frame_are_those_of_the_documentation(lines, path):
+    pytest.importorskip("pandas")
+    text = (Path(__file__).parents[2] / "docs" / "latency.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    documented = {name: cells[2].strip() for cells in rows for name in re.findall(r"`(\w+)`", cells[1])}
+    columns = list(read_table(path).to_frame().columns)
+    assert list(documented) == columns
+    assert all(unit == ("ms" if name.endswith("_ms") else unit) != "" for name, unit in documented.items())

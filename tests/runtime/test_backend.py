@@ -10,7 +10,7 @@ import pytest
 
 from automoe.errors import ConfigError, DependencyError
 from automoe.runtime import backend as backends
-from automoe.runtime.backend import DEFAULT_BACKEND, ENTRY_POINTS, find_backend
+from automoe.runtime.backend import DEFAULT_BACKEND, ENTRY_POINTS, check_device, find_backend
 
 
 def test_an_unknown_backend_is_refused_with_those_that_exist():
@@ -20,7 +20,7 @@ def test_an_unknown_backend_is_refused_with_those_that_exist():
 
 def test_another_package_adds_a_backend_by_an_entry_point(monkeypatch):
     theirs = ModuleType("their_module")
-    theirs.open_stepper = lambda bundle, *, threads, precision, shortlist: None
+    theirs.open_stepper = lambda bundle, *, threads, precision, shortlist, device: None
     monkeypatch.setitem(sys.modules, "their_module", theirs)
     entry = EntryPoint(name="theirs", value="their_module", group=ENTRY_POINTS)
     monkeypatch.setattr(backends, "entry_points", lambda group: [entry] if group == ENTRY_POINTS else [])
@@ -43,3 +43,27 @@ def test_another_package_cannot_take_the_name_of_one_of_ours(monkeypatch):
     monkeypatch.setattr(backends, "entry_points", lambda group: [entry])
     pytest.importorskip("onnxruntime")
     assert find_backend(DEFAULT_BACKEND).__module__ == "automoe.runtime.onnx_backend"
+
+
+def test_a_device_is_checked_without_a_bundle_and_named_by_the_key_of_the_user():
+    pytest.importorskip("torch")
+    check_device("torch", "cpu", "profile.device")
+    with pytest.raises(
+        ConfigError, match=r"profile\.device=cuda:99: is no device of this machine \(allowed: cpu"
+    ) as error:
+        check_device("torch", "cuda:99", "profile.device")
+    assert error.value.key == "profile.device"
+
+
+def test_a_backend_that_says_nothing_of_devices_runs_on_the_cpu_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "their_module", ModuleType("their_module"))
+    entry = EntryPoint(name="theirs", value="their_module", group=ENTRY_POINTS)
+    monkeypatch.setattr(backends, "entry_points", lambda group: [entry])
+    check_device("theirs", "cpu", "profile.device")
+    with pytest.raises(ConfigError, match=r"profile\.device=cuda: the backend theirs .* CPU alone \(allowed: cpu\)"):
+        check_device("theirs", "cuda", "profile.device")
+
+
+def test_the_device_of_an_unknown_backend_is_refused_by_the_backend():
+    with pytest.raises(ConfigError, match="backend=troch"):
+        check_device("troch", "cuda")

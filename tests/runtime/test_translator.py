@@ -241,7 +241,7 @@ def test_a_model_is_opened_once_for_each_use(tiny, monkeypatch):
     translator = load(tiny.bundle.folder)
     for use in ({}, {"threads": 2}, {"precision": "int8"}, {"threads": 2}, {}, {"shortlist": False}):
         translator.translate(["cat"], **use)
-    plain = {"threads": 1, "precision": "float32", "shortlist": False}
+    plain = {"threads": 1, "precision": "float32", "shortlist": False, "device": "cpu"}
     assert opened == [plain, plain | {"threads": 2}, plain | {"precision": "int8"}]
 
 
