@@ -1,4 +1,4 @@
-"""`automoe cost ARCH.yaml`: the layers of one architecture and what they cost."""
+"""`automoe cost ARCH.yaml`: the layers of one architecture and what they cost; measured and predicted, if wanted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from automoe.commands.cost_measure import add_measure_options, measure, measure_options, measured_lines
+from automoe.commands.cost_predict import predict, predicted_lines
 from automoe.cost import Costs, costs
 from automoe.space import Architecture, SpaceFile, architecture_table, find_architecture, read_space_file
 
@@ -31,7 +34,7 @@ class CostOptions:
 
 def add_parser(subparsers: Any) -> None:
     """Adds the sub-parser `cost`."""
-    parser = subparsers.add_parser("cost", help="FLOPs, parameters and memory of one architecture")
+    parser = subparsers.add_parser("cost", help="FLOPs, parameters, memory and latency of one architecture")
     parser.add_argument(
         "architecture",
         metavar="ARCH.yaml",
@@ -39,6 +42,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_cost_options(parser)
+    parser.add_argument(
+        "--predictor", type=Path, metavar="RUN_OR_FILE", help="predict its latency: a run folder or a predictor.json"
+    )
+    add_measure_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -66,18 +73,29 @@ def cost_options(args: argparse.Namespace, file: SpaceFile) -> CostOptions:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table of layers and the costs, or JSON; returns the exit status."""
+    wanted = measure_options(args)
     file = read_space_file(find_architecture(args.architecture))
     arch, options = file.architecture(), cost_options(args, file)
+    predicted = None if args.predictor is None else predict(arch, args.predictor)
+    measured = None
+    if wanted is not None:
+        measured = measure(arch, wanted, vocab_size=options.vocab_size, pre_norm=options.pre_norm)
     if args.json:
         answer = {
             "digest": arch.digest,
             "architecture": arch.to_dict(),
             "cost_options": asdict(options),
             "costs": options.costs(arch).to_dict(),
+            "predicted": predicted,
+            "measured": measured,
         }
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return 0
     lines = [f"architecture {arch.digest}", architecture_table(arch), "", *costs_table(arch, options)]
+    if predicted is not None:
+        lines += ["", *predicted_lines(predicted)]
+    if measured is not None:
+        lines += ["", *measured_lines(arch, measured)]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

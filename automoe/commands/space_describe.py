@@ -40,7 +40,6 @@ from automoe.space import (
     find_space,
     read_space_file,
 )
-from automoe.space.census.census import Census
 from automoe.space.census.survey import Share, Survey
 from automoe.terminal import format_table
 
@@ -52,7 +51,6 @@ class Description:
     """All that is said of a space."""
 
     space: SearchSpace
-    census: Census
     options: CostOptions
     num_seen: int
     """Architectures that were listed or drawn."""
@@ -69,9 +67,9 @@ class Description:
         form = {
             "name": self.space.name,
             "digest": self.space.digest,
-            "num_architectures": self.census.num_architectures,
-            "num_raw": self.census.num_raw,
-            "num_expert_placements": self.census.num_expert_placements,
+            "num_architectures": self.space.num_architectures,
+            "num_raw": self.space.num_raw,
+            "num_expert_placements": self.space.census.num_expert_placements,
             "genes": [asdict(gene) for gene in self.space.genes()],
             "constraints": [str(constraint) for constraint in self.space.constraints],
             "cost_options": asdict(self.options),
@@ -88,7 +86,7 @@ class Description:
 
     def lines(self) -> list[str]:
         """The text for a terminal."""
-        census = self.census
+        census = self.space.census
         lines = [
             f"space {self.space.name} ({self.space.digest})",
             f"{census.num_architectures:,} architectures",
@@ -151,7 +149,6 @@ def description_of(space: SearchSpace, options: CostOptions, by: str, limits: tu
     check_feasible(resolved, {cost: (minimum, begins) for cost, minimum in least.items()}, space.name)
     return Description(
         space=space,
-        census=survey.census,
         options=options,
         num_seen=len(survey.genome_NG),
         by=by,

@@ -18,7 +18,8 @@ from automoe.pipeline.run_folder import check_run_name
 from automoe.predictor.config import PredictorConfig
 from automoe.predictor.regressor import find_regressor
 from automoe.resources import resource_folder
-from automoe.search.budget import parse_budget
+from automoe.runtime.backend import CAST_PRECISIONS
+from automoe.search.budget import Limit, parse_budget
 from automoe.search.config import ArchitectureSearchConfig, SelectConfig
 from automoe.search.costs import LATENCY
 from automoe.search.searcher import check_objectives_of, options_of
@@ -202,19 +203,19 @@ class RunConfig:
         self._check_precision()
         within = () if self.search.within is None else parse_budget(self.search.within, "search.within")
         for limit in (*parse_budget(self.budget), *within):
-            if limit.cost == LATENCY and limit.device != self.profile.device:
-                raise ConfigError(
-                    "profile.threads",
-                    self.profile.threads,
-                    f"measures on {self.profile.device}, but {limit.section}.latency_ms is meant for {limit.device}",
-                    hint="Set profile.threads=1",
-                )
+            if limit.cost == LATENCY and limit.device != self.profile.device_name:
+                raise _other_device(limit, self.profile)
 
     def _check_precision(self) -> None:
-        """The profile's precision is one, and the bundle, which is measured in it too, holds it."""
-        precision = self.profile.precision
+        """The profile's precision is one, and the bundle, which is measured in it too, can be run in it."""
+        precision, backend = self.profile.precision, self.profile.backend
+        if precision in CAST_PRECISIONS.get(backend, ()):
+            return  # it casts the float32 weights, which every bundle holds
         if precision not in PRECISIONS:
-            raise ConfigError("profile.precision", precision, allowed=", ".join(PRECISIONS))
+            casts = [name for name, casts in CAST_PRECISIONS.items() if precision in casts]
+            hint = f"Set profile.backend={casts[0]} for it" if casts else None
+            allowed = ", ".join((*PRECISIONS, *CAST_PRECISIONS.get(backend, ())))
+            raise ConfigError("profile.precision", precision, allowed=allowed, hint=hint)
         if precision not in self.export.precisions:
             raise ConfigError(
                 "profile.precision",
@@ -223,3 +224,16 @@ class RunConfig:
                 allowed=", ".join(self.export.precisions),
                 hint=f"Add {precision} to export.precisions",
             )
+
+
+def _other_device(limit: Limit, profile: ProfileConfig) -> ConfigError:
+    """The error for a limit that is meant for another device than the profile measures on."""
+    meant, _, threads = limit.device.partition("-")
+    key = "threads" if meant == profile.device else "device"
+    fix = f"profile.threads={threads.rstrip('t')}" if key == "threads" else f"profile.device={meant}"
+    return ConfigError(
+        f"profile.{key}",
+        getattr(profile, key),
+        f"measures on {profile.device_name}, but {limit.section}.latency_ms is meant for {limit.device}",
+        hint=f"Set {fix}, or write {{max: ..., device: {profile.device_name}}} for the limit",
+    )

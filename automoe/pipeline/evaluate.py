@@ -24,12 +24,12 @@ from automoe.pipeline.export import BUNDLE
 from automoe.pipeline.files import INHERITED, SCORES, SELECTION
 from automoe.pipeline.measuring import Bench
 from automoe.pipeline.select import bounds_of_median
-from automoe.pipeline.shipping import graphs_for, ship
+from automoe.pipeline.shipping import ship
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, TestSet, Use, other_uses
-from automoe.runtime.backend import find_backend
+from automoe.runtime.backend import find_backend, graphs_for
 from automoe.search import LATENCY, in_budget_units, shown_cost
 from automoe.space import Architecture
 
@@ -63,7 +63,7 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
         INHERITS: trained_model(inputs["distill"] / INHERITED),
         LARGEST: supernet,
     }
-    own = Use(backend=part.profile.backend, precision=part.profile.precision)
+    own = Use(backend=part.profile.backend, precision=part.profile.precision, device=part.profile.device)
     systems = _scored_bundle(test, bundle, models[MODEL], own, out)
     for name in (INHERITS, LARGEST):
         ship(
@@ -105,15 +105,26 @@ def _latencies(
     chosen: Architecture,
     out: Path,
 ) -> dict[str, dict[str, float]]:
-    """Latency of each system in one session, comparable with the measured table of the search."""
+    """Latency of each system in one session, comparable with the measured table of the search.
+
+    On a GPU the bundle alone is measured, in the way that was searched for: ONNX Runtime's ways run on the CPU, of
+    which the reference on the GPU says nothing.
+    """
     prepared, bundle = PreparedData.open(inputs["data"]), read_bundle(inputs["export"] / BUNDLE)
     bench = Bench(supernet, prepared, part.space.space, part.profile, part.decoding.beam, out)
     baseline_ms = read_table(inputs["profile"] / TABLE_FILE).header.reference_baseline_ms
     profiler = bench.profiler(baseline_ms)
     rows = {INHERITS: profiler.measure(chosen), LARGEST: profiler.measure(supernet.maximum)}
     for name, use in {MODEL: own, **other_uses(bundle, own)}.items():
-        open_stepper = find_backend(use.backend)
-        shipped = open_stepper(bundle, threads=part.profile.threads, precision=use.precision, shortlist=use.shortlist)
+        if use.device != own.device:
+            continue
+        shipped = find_backend(use.backend)(
+            bundle,
+            threads=part.profile.threads,
+            precision=use.precision,
+            shortlist=use.shortlist,
+            device=use.device,
+        )
         rows[name] = profiler.measure(chosen, stepper=shipped)
     return {
         name: dict(zip(("ms", "low_ms", "high_ms"), bounds_of_median(row), strict=True)) for name, row in rows.items()

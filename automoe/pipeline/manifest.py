@@ -15,6 +15,7 @@ from typing import Any
 
 from automoe.errors import RunError
 from automoe.files import digest_of, write_json
+from automoe.machine import describe_machine
 from automoe.version import __version__
 
 FORMAT = 1
@@ -189,24 +190,8 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Host, platform, processor, usable cores and GPUs of this machine, from the system's own files."""
-    models = [line for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
-    information = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    gpus = [line for path in information for line in _lines(path) if line.startswith("Model:")]
-    return {
-        "host": platform.node(),
-        "platform": platform.platform(),
-        "processor": models[0].partition(":")[2].strip() if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "gpus": [line.partition(":")[2].strip() for line in gpus],
-    }
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    """Host, platform, processor, usable cores and GPUs of this machine; see `describe_machine`."""
+    return {"host": platform.node(), "platform": platform.platform(), **describe_machine()}
 
 
 def _numbers_alike(value: Any) -> Any:

@@ -1,15 +1,21 @@
 """Stage `profile`: measures the latency of a sample of sub-transformers, each as it would be shipped.
 
+Most of them are spread evenly over depth and size. When those are measured, a predictor learns from them, and the
+others are the ones that it knows least about (`profile.doubts`).
+
 It holds `table.jsonl`, a line a measurement, on the disk as soon as it is made; or a copy of the table that
 `profile.table` names, and then `select` measures nothing either.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from automoe.bundle import PRECISIONS
+import numpy as np
+
 from automoe.cost import costs
 from automoe.data import PreparedData
 from automoe.errors import ConfigError
@@ -24,15 +30,18 @@ from automoe.latency import (
 )
 from automoe.nn import Transformer
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.measuring import Bench, check_sentences, recorded_table
-from automoe.pipeline.shipping import graphs_for
+from automoe.pipeline.measuring import Bench, check_sentences, recorded_table, what_is_asked
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.predictor import MIN_ROWS
+from automoe.predictor.doubt import most_doubtful
 from automoe.progress import Progress
-from automoe.runtime.backend import find_backend
+from automoe.runtime.backend import check_device, find_backend, graphs_for
 from automoe.space import Architecture, GenomeCodec, SearchSpace
+
+_CANDIDATES = 400
+"""Architectures that are drawn for a predictor to doubt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +55,11 @@ class ProfilePart:
 
 def _part(config: RunConfig) -> ProfilePart:
     profile, part = config.profile, searched_part(config)
-    find_backend(profile.backend, "profile.backend")  # a wrong name shall not wait for the training
-    if profile.precision != PRECISIONS[0] and not graphs_for(profile.backend, profile.precision):
-        raise ConfigError(
-            "profile.precision",
-            profile.precision,
-            f"is not known to the backend {profile.backend}",
-            allowed=PRECISIONS[0],
-            hint="Set profile.backend=onnx",
-        )
+    # What is wrong shall not wait for the training.
+    find_backend(profile.backend, "profile.backend")
+    graphs_for(profile.backend, profile.precision, "profile.precision")
+    if profile.table is None:
+        check_device(profile.backend, profile.device, "profile.device")
     if min(profile.architectures, part.space.num_architectures) < MIN_ROWS:
         raise ConfigError(
             "profile.architectures",
@@ -62,9 +67,7 @@ def _part(config: RunConfig) -> ProfilePart:
             f"are too few to predict others from, or all of a space of {part.space.num_architectures} architectures",
             allowed=f">= {MIN_ROWS}",
         )
-    if profile.table is not None:  # what is not read shall not be hashed
-        profile = replace(profile, architectures=ProfileConfig.architectures, repeats=ProfileConfig.repeats)
-    return ProfilePart(space=part, profile=profile, beam=config.decoding.beam)
+    return ProfilePart(space=part, profile=what_is_asked(profile), beam=config.decoding.beam)
 
 
 def _fingerprint(part: ProfilePart) -> dict[str, str]:
@@ -85,25 +88,25 @@ def _run(part: ProfilePart, inputs: Inputs, out: Path) -> None:
     supernet = trained_model(inputs["supernet"])
     bench = Bench(supernet, prepared, space, config, part.beam, out)
     writer = TableWriter(out / TABLE_FILE, bench.header)
-    chosen = chosen_architectures(space, config.architectures, supernet, inputs.seed)
-    if missing := [arch for arch in chosen if arch.digest not in writer.digests]:
-        _measure(missing, bench, writer)
-    writer.settle()
+    profiler = bench.profiler(writer.baseline_ms)
+    total = min(config.architectures, space.num_architectures)
+    with Progress("measuring", total=total, unit="sub-transformer", done=len(writer.rows)) as progress:
 
-
-def _measure(missing: list[Architecture], bench: Bench, writer: TableWriter) -> None:
-    done = len(writer.rows)
-    with Progress("measuring", total=done + len(missing), unit="sub-transformer", done=done) as progress:
+        def measure(archs: list[Architecture]) -> None:
+            measure_missing(archs, profiler, writer, expert_loads=bench.loads, on_measured=shown)
 
         def shown(row: Measurement) -> None:
             progress.advance(note=f"{row.latency_ms:.1f} ms a sentence")
 
-        profiler = bench.profiler(writer.baseline_ms)
-        measure_missing(missing, profiler, writer, expert_loads=bench.loads, on_measured=shown)
+        num_doubtful = min(round(config.doubts * config.architectures), config.architectures - MIN_ROWS)
+        spread = chosen_architectures(space, config.architectures - num_doubtful, supernet, inputs.seed)
+        measure(spread)
+        measure(doubtful_architectures(space, spread, writer.rows, num_doubtful, inputs.seed))
+    writer.settle()
 
 
 def chosen_architectures(space: SearchSpace, count: int, supernet: Transformer, seed: int) -> list[Architecture]:
-    """The sub-transformers to measure, the largest first."""
+    """Sub-transformers that are spread evenly over the space, the largest first."""
     codec = GenomeCodec(space)
     config = supernet.config
 
@@ -120,4 +123,34 @@ def chosen_architectures(space: SearchSpace, count: int, supernet: Transformer, 
     )
 
 
-PROFILE = Stage(name="profile", run=_run, part=_part, needs=("data", "supernet"), fingerprint=_fingerprint)
+def doubtful_architectures(
+    space: SearchSpace, measured: Sequence[Architecture], rows: Sequence[Measurement], count: int, seed: int
+) -> list[Architecture]:
+    """Sub-transformers of which a predictor is least sure that learns from those that were measured.
+
+    The same whenever they are asked for: what was measured after `measured` is not looked at, and no latency, which
+    changes with the baseline of the table, but the ratio to the reference.
+
+    Args:
+        space: where to look for them.
+        measured: what the predictor learns from.
+        rows: measurements, theirs among them.
+        count: how many are wanted.
+        seed: another seed draws other candidates.
+
+    Returns:
+        `count` of them, or fewer if the space has (about) fewer.
+    """
+    codec, rng = GenomeCodec(space), np.random.default_rng([seed, zlib.crc32(b"doubts"), 0])
+    drawn = dict.fromkeys(codec.decode_all(codec.sample(_CANDIDATES, rng)))
+    known = set(measured)
+    candidates = [arch for arch in drawn if arch not in known]
+    count = min(count, len(candidates))
+    if count == 0:
+        return []
+    ratio_of = {row.arch: row.reference_ratio for row in rows}
+    values_N = np.array([ratio_of[arch] for arch in measured])
+    return [candidates[index] for index in most_doubtful(measured, values_N, candidates, count)]
+
+
+PROFILE = Stage(name="profile", run=_run, part=_part, needs=("data", "supernet"), fingerprint=_fingerprint, version=2)

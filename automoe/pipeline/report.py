@@ -14,18 +14,20 @@ from automoe.latency import TABLE_FILE, read_table
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.evaluate import hypotheses_file
-from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, QUALITY_FIT, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, PREDICTOR_FILE, QUALITY_FIT, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.manifest import read_manifest
+from automoe.pipeline.predictor_shown import predictor_shown
 from automoe.pipeline.select import bounds_of_median
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, WITH_SHORTLIST, in_precision
+from automoe.predictor.executed_flops import LEARNT, UNIFORM
 from automoe.report import (
     BudgetLine,
     ChosenModel,
     Curve,
+    ExecutedFit,
     FrontPoint,
     ModelRow,
-    PredictorFit,
     QualityFit,
     ReportData,
     Sample,
@@ -85,9 +87,10 @@ def _data(name: str, inputs: Inputs) -> ReportData:
             digest=selection["digest"],
             selection_reasons=selection["reasons"],
         ),
-        predictor=_fit(inputs["predictor"]),
+        predictor=predictor_shown(json.loads((inputs["predictor"] / FIT).read_bytes())),
         search=_trace(inputs["search"].resolve()),
         quality=_quality(inputs["search"]),
+        executed=_executed(inputs["predictor"] / EXECUTED),
         curves=[*_curves("supernet", inputs["supernet"]), *_curves("distillation", inputs["distill"])],
         models=[_model_row(system, scored) for system, scored in scores["systems"].items()],
         samples=_samples(prepared, inputs["evaluate"]),
@@ -150,23 +153,6 @@ def _budget_lines(inputs: Inputs, scores: Mapping[str, Any], largest: Architectu
     return lines
 
 
-def _fit(folder: Path) -> PredictorFit:
-    fit = json.loads((folder / FIT).read_bytes())
-    shown = fit["reports"][fit["kind"]]
-    metrics = ("rmse", "mape", "spearman", "spearman_within_depth", "coverage")
-    return PredictorFit(
-        name=fit["kind"],
-        measured_ms=shown["measured"],
-        predicted_ms=shown["predicted"],
-        lower_ms=shown["lower"],
-        upper_ms=shown["upper"],
-        metrics={
-            kind: {metric: report[metric] for metric in metrics if report[metric] is not None}
-            for kind, report in fit["reports"].items()
-        },
-    )
-
-
 def _trace(searched: Path) -> SearchTrace:
     """How the search got on, before any budget was applied."""
     archive = read_archive(searched / ARCHIVE)
@@ -188,6 +174,15 @@ def _quality(searched: Path) -> QualityFit | None:
         spearman=report["spearman"],
         spearman_within_depth=report["spearman_within_depth"],
     )
+
+
+def _executed(path: Path) -> ExecutedFit | None:
+    """The fit of executed FLOPs, where loads were recorded and the routing decides what is executed."""
+    reports = json.loads(path.read_bytes())["reports"] if path.exists() else {}
+    if not reports:
+        return None
+    learnt, uniform = reports[LEARNT], reports[UNIFORM]
+    return ExecutedFit(rows=len(learnt["measured"]), error_percent=learnt["mape"], uniform_percent=uniform["mape"])
 
 
 def _curves(panel: Any, folder: Path) -> list[Curve]:
@@ -300,4 +295,5 @@ REPORT = Stage(
     part=_part,
     needs=("data", "supernet", "profile", "predictor", "search", "select", "distill", "export", "evaluate"),
     seeded=False,
+    version=2,
 )

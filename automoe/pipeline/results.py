@@ -12,9 +12,10 @@ from automoe.files import read_json
 from automoe.latency import TABLE_FILE, read_table
 from automoe.pipeline.evaluate import hypotheses_file
 from automoe.pipeline.export import BUNDLE
-from automoe.pipeline.files import BOUNDS, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.report import NAMES, sample_rows
 from automoe.pipeline.systems import LARGEST, MODEL
+from automoe.predictor.executed_flops import LEARNT, UNIFORM
 from automoe.search import ARCHIVE, LATENCY, read_archive, shown_cost
 from automoe.space import Architecture, architecture_table
 from automoe.terminal import format_table
@@ -53,7 +54,9 @@ def _training_table(made: Result) -> str:
 
 def _profile(folders: Folders) -> Result:
     table = read_table(folders["profile"] / TABLE_FILE)
-    return {"header": table.header.to_dict(), "rows": [row.to_dict() for row in table.rows]}
+    derived = ("decoder_ms", "drift", "drifted")
+    rows = [row.to_dict() | {name: getattr(row, name) for name in derived} for row in table.rows]
+    return {"header": table.header.to_dict(), "rows": rows}
 
 
 def _profile_table(made: Result) -> str:
@@ -61,32 +64,66 @@ def _profile_table(made: Result) -> str:
     for row in made["rows"]:
         arch = Architecture.from_dict(row["architecture"])
         depths = f"{len(arch.encoder.layers)} + {len(arch.decoder.layers)}"
-        spread = f"{row['low_ms']:.2f} to {row['high_ms']:.2f}"
-        rows.append([row["digest"], depths, f"{row['latency_ms']:.2f}", spread, f"{row['reference_ms']:.2f}"])
-    header = ["sub-transformer", "layers", "ms a sentence", "fastest to slowest pass", "the smallest, beside it"]
+        known = "" if row["spread"] is None else f"{100 * row['spread']:.1f} %"
+        drift = f"{100 * (row['drift'] - 1):+.0f} %{' drifted' if row['drifted'] else ''}"
+        rows.append([row["digest"], depths, f"{row['latency_ms']:.2f}", known, f"{row['encoder_ms']:.2f}",
+                     row["repeats"], drift])  # fmt: skip
+    header = ["sub-transformer", "layers", "ms a sentence", "+-", "encoder", "passes", "machine slower by"]
     return f"{format_table(header, rows)}\n{made['folder']}"
 
 
 def _predictor(folders: Folders) -> Result:
-    fit = read_json(folders["predictor"] / FIT)
-    return {
-        "kind": fit["kind"],
-        "reports": fit["reports"],
-        **read_json(folders["predictor"] / BOUNDS),
-    }
+    folder = folders["predictor"]
+    bounds = read_json(folder / BOUNDS) if (folder / BOUNDS).exists() else {}
+    executed = read_json(folder / EXECUTED)["reports"] if (folder / EXECUTED).exists() else {}
+    figures = sorted(path.name for path in folder.glob("*.svg"))
+    return {**read_json(folder / FIT), **bounds, "executed": executed, **({"figures": figures} if figures else {})}
 
 
 def _predictor_table(made: Result) -> str:
     rows = []
     for kind, report in made["reports"].items():
         within = report["spearman_within_depth"]
-        rows.append([kind, f"{report['rmse']:.2f} ms", f"{report['mape']:.1f} %", f"{report['spearman']:.3f}",
+        chosen = f" (chose {made['chosen']})" if kind != made["chosen"] and kind == made["kind"] else ""
+        rows.append([f"{kind}{chosen}", f"{report['rmse']:.2f} ms", f"{report['mape']:.1f} %",
+                     f"{report['spearman']:.3f}", f"{report['kendall']:.3f}",
                      "-" if within is None else f"{within:.3f}", f"{100 * report['coverage']:.0f} %"])  # fmt: skip
-    header = ["predictor, cross-validated", "RMSE", "MAPE", "Spearman", "at equal decoder depth", "in the interval"]
-    bounds = [[cost, shown_cost(cost, made["minima"][cost][0]), shown_cost(cost, made["largest"][cost])]
-              for cost in made["minima"]]  # fmt: skip
-    table = format_table(["cost", "least possible", "largest"], bounds)
-    return f"{format_table(header, rows)}\n\n{table}\n{made['folder']}"
+    header = ["cross-validated", "RMSE", "MAPE", "Spearman", "Kendall", "at equal decoder depth",
+              f"in the {100 * made['coverage']:g} % interval"]  # fmt: skip
+    based = "" if made["base"] is None else f", and from what {made['base']} knows of another device"
+    parts = [f"learnt from {made['rows']:,} rows of {made['table']}{based}\n{format_table(header, rows)}"]
+    parts += [*_noise_and_curve(made), *_executed(made), *(f"warning: {warning}" for warning in made["warnings"])]
+    if "minima" in made:
+        bounds = [[cost, shown_cost(cost, made["minima"][cost][0]), shown_cost(cost, made["largest"][cost])]
+                  for cost in made["minima"]]  # fmt: skip
+        parts.append(f"\n{format_table(['cost', 'least possible', 'largest'], bounds)}")
+    drawn = f" ({', '.join(made['figures'])})" if "figures" in made else ""
+    return "\n".join([*parts, f"{made['folder']}{drawn}"])
+
+
+def _noise_and_curve(made: Result) -> list[str]:
+    """What the table itself is known to, and what fewer rows would have taught."""
+    lines = []
+    if made["noise_percent"] is not None:
+        lines.append(
+            f"half of the rows are themselves known to {made['noise_percent']:.1f} % or better (90 % interval)"
+        )
+    if made["learning_curve"]:
+        errors = [f"{point['mape']:.1f} % from {point['rows']:,}" for point in made["learning_curve"]]
+        lines.append(f"MAPE by rows learnt from: {', '.join(errors)}")
+    return lines
+
+
+def _executed(made: Result) -> list[str]:
+    """How well the FLOPs that experts execute under trained routing are known, where that depends on the routing."""
+    if not made["executed"]:
+        return []
+    learnt, uniform = made["executed"][LEARNT], made["executed"][UNIFORM]
+    return [
+        f"FLOPs that experts execute: MAPE {learnt['mape']:.1f} % learnt from the recorded loads of "
+        f"{len(learnt['measured'])} architectures ({100 * learnt['coverage']:.0f} % in the interval), "
+        f"{uniform['mape']:.1f} % at uniform load"
+    ]
 
 
 def _search(folders: Folders) -> Result:

@@ -16,7 +16,7 @@ from automoe.pipeline.distill import DISTILL
 from automoe.pipeline.evaluate import EVALUATE, EVALUATE_ONE
 from automoe.pipeline.execute import execute
 from automoe.pipeline.export import EXPORT, EXPORT_ONE
-from automoe.pipeline.predictor import PREDICTOR
+from automoe.pipeline.predictor import PREDICTOR, PREDICTOR_OF_TABLE
 from automoe.pipeline.profile import PROFILE
 from automoe.pipeline.report import REPORT
 from automoe.pipeline.results import COMMANDS
@@ -33,11 +33,15 @@ SEARCH_STAGES: tuple[Stage[Any], ...] = (
 """From a corpus and a space to the model that keeps the budget."""
 ONE_STAGES: tuple[Stage[Any], ...] = (DATA, SUPERNET, EXPORT_ONE, EVALUATE_ONE)
 """The stages of a run that trains one given architecture: there is nothing to search."""
+TABLE_STAGES: tuple[Stage[Any], ...] = (PREDICTOR_OF_TABLE,)
+"""All that can be done with a table that belongs to no space."""
 
 
 def stages_of(config: RunConfig) -> tuple[Stage[Any], ...]:
     """The stages of a run."""
-    return SEARCH_STAGES if config.architecture is None else ONE_STAGES
+    if config.architecture is not None:
+        return ONE_STAGES
+    return SEARCH_STAGES if config.predictor.table is None else TABLE_STAGES
 
 
 def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
@@ -49,9 +53,11 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
         as_json: print JSON instead of tables.
 
     Raises:
-        ConfigError: a stage of searches was asked for, but one architecture is given.
+        ConfigError: a stage of searches was asked for, but one architecture is given, or a table to learn from.
     """
     stages = stages_of(config)
+    if stages is TABLE_STAGES and command != PREDICTOR_OF_TABLE.name:
+        raise _table_alone(command, config)
     if command == "worker":
         return worker.run(stages, config, as_json=as_json)
     names = [stage.name for stage in stages]
@@ -67,6 +73,18 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
     result, table = COMMANDS[command]
     made = {**result(folders), "folder": str(folders[target])}
     print(json.dumps(made, indent=2, ensure_ascii=False) if as_json else table(made))
+
+
+def _table_alone(command: str, config: RunConfig) -> ConfigError:
+    """The error for a command that does not learn from `predictor.table`."""
+    return ConfigError(
+        "predictor.table",
+        config.predictor.table,
+        f"is for `automoe {PREDICTOR_OF_TABLE.name}` alone, not for `automoe {command}`: only architectures of the "
+        "space, measured as this run measures, can be searched by",
+        allowed="null",
+        hint="Give the measured table of this space as profile.table=FILE",
+    )
 
 
 def _checks(config: RunConfig, names: Sequence[str]) -> dict[str, Callable[[Path], None]]:

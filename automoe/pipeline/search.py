@@ -28,8 +28,7 @@ from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.pipeline.workers import pool_for
-from automoe.predictor import fit_report, make_predictor
-from automoe.predictor.regressor import find_regressor
+from automoe.predictor import FittedRegressor, fit_report, make_predictor
 from automoe.progress import Progress
 from automoe.search import (
     ARCHIVE,
@@ -57,8 +56,6 @@ _EVALUATOR = 1
 """Raised when the same weights and sentences are scored otherwise, so that no older value is taken over."""
 _ROWS_FOR_REPORT = 10
 _FOLDS = 10
-_ROUNDED_UP = 1.0005
-"""What is recommended is shown with four digits, and must still do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +120,7 @@ def problem_of(part: SearchPart, inputs: Inputs) -> Problem:
         predict_costs=model,
         objectives=config.objectives,
         limits=feasible_limits(limits, space, inputs["predictor"]) if limits else (),
-        fit_quality=None if kind is None else lambda archs, value_N: find_regressor(kind).fit(archs, value_N).predict,
+        fit_quality=None if kind is None else partial(FittedRegressor.fit, kind),
         screen=config.screen,
     )
 
@@ -197,8 +194,7 @@ def _nothing_within(problem: Problem) -> ConfigError:
         bound = limit.upper(costs[limit.cost])
         at_quantile = f" (upper {100 * limit.quantile:g} % bound)" if limit.cost == LATENCY else ""
         takes.append(f"{shown_cost(limit.cost, bound)}{at_quantile}, where {limit.max:.4g} is allowed")
-        ratio = limit.ratio_of(bound * _ROUNDED_UP)
-        enough.append(f"{limit.key} to {bound * _ROUNDED_UP if ratio is None else ratio:.4g}")
+        enough.append(f"{limit.key} to {limit.raised_to(bound)}")
     return ConfigError(
         broken[0].key,
         broken[0].given,

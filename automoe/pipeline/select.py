@@ -22,7 +22,7 @@ from automoe.pipeline.budget import feasible_limits
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.costing import cost_model
 from automoe.pipeline.files import PREDICTOR_FILE, SELECTION
-from automoe.pipeline.measuring import Bench
+from automoe.pipeline.measuring import Bench, what_is_asked
 from automoe.pipeline.search import (
     SearchPart,
     evaluations,
@@ -36,7 +36,7 @@ from automoe.pipeline.spaces import searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.pipeline.workers import pool_for
-from automoe.predictor import make_predictor
+from automoe.predictor import predictor_from_dict
 from automoe.search import (
     ARCHIVE,
     Archive,
@@ -54,7 +54,7 @@ from automoe.search import (
     select,
 )
 from automoe.search.evaluator import estimates_of
-from automoe.search.problem import QUALITIES
+from automoe.search.problem import first_quality
 from automoe.search.searchers.focused import FocusedOptions, FocusedSearch
 from automoe.space import Architecture
 
@@ -74,8 +74,8 @@ class SelectPart(SearchPart):
 
     @property
     def quality(self) -> str:
-        """What is best: the first quality among the search's objectives."""
-        return next((name for name in self.search.objectives if name in QUALITIES), QUALITIES[0])
+        """What is best: see `first_quality`."""
+        return first_quality(self.search.objectives)
 
 
 def _part(config: RunConfig) -> SelectPart:
@@ -85,7 +85,7 @@ def _part(config: RunConfig) -> SelectPart:
         search=config.search,
         select=config.select,
         budget=tuple(sorted(parse_budget(config.budget), key=lambda limit: limit.cost)),  # their order means nothing
-        profile=config.profile,
+        profile=what_is_asked(config.profile),
         beam=config.decoding.beam,
     )
 
@@ -149,18 +149,20 @@ class _Measuring:
 def bounds_of_median(row: Measurement) -> tuple[float, float, float]:
     """A measured latency and the bounds of what another measurement would find, in milliseconds per sentence.
 
-    The passes lie between `low_ms` and `high_ms`, their median much closer; another session differs besides.
+    Within its session the median is known to `spread`, and lies among the passes; few passes tell no more.
+    The more passes there are, the further off is the slowest, which says nothing of the median. Another session
+    differs besides.
     """
-    root, median = math.sqrt(row.repeats), row.latency_ms
-    between = _BETWEEN_SESSIONS * median
-    return median, median - (median - row.low_ms) / root - between, median + (row.high_ms - median) / root + between
+    median, between = row.latency_ms, _BETWEEN_SESSIONS * row.latency_ms
+    within = math.inf if row.spread is None else row.spread * median
+    return median, max(row.low_ms, median - within) - between, min(row.high_ms, median + within) + between
 
 
 class RefittedCosts:
     """The costs of sub-transformers, latency by a predictor that learns from what is measured on the way."""
 
     def __init__(self, part: SelectPart, inputs: Inputs, measured: MeasuredTable) -> None:
-        self._form: Mapping[str, Any] = read_json(inputs["predictor"] / PREDICTOR_FILE)
+        self._predictor = predictor_from_dict(read_json(inputs["predictor"] / PREDICTOR_FILE))
         self._measured = measured
         vocab_size = PreparedData.open(inputs["data"]).summary.vocab_size
         self._model = cost_model(inputs["predictor"], part.space.space, vocab_size=vocab_size, pre_norm=part.pre_norm)
@@ -173,8 +175,7 @@ class RefittedCosts:
         """Learns the measured table and these latencies; the records with their costs predicted anew."""
         values = {row.arch: row.latency_ms for row in self._measured.rows}
         values |= {record.arch: latencies[record.digest].mean for record in records if record.digest in latencies}
-        form = self._form
-        predictor = make_predictor(form["kind"], form["coverage"], folds=form["folds"], seed=form["seed"])
+        predictor = self._predictor.anew()
         predictor.fit(list(values), list(values.values()))
         self._model = self._model.with_predictor(predictor)
         costs = estimates_of(self._model([record.arch for record in records]), len(records))

@@ -6,7 +6,7 @@ What is profiled, measured on demand, exported and evaluated all comes from here
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,9 @@ from automoe.decoding.shortlist import Shortlist
 from automoe.export import export_bundle
 from automoe.nn import Transformer
 from automoe.pipeline.config import DecodingConfig
-from automoe.runtime.backend import find_backend
+from automoe.runtime.backend import check_device, find_backend, graphs_for
 from automoe.space import Architecture
 from automoe.supernet.placement import supernet_placement
-
-_WITHOUT_GRAPHS = ("torch",)
-"""Backends that run a bundle without ONNX graphs."""
-
-
-def graphs_for(backend: str, precision: str) -> tuple[str, ...]:
-    """The precisions of the ONNX graphs that a bundle must hold to be run by this backend in this precision."""
-    return () if backend in _WITHOUT_GRAPHS else (precision,)
 
 
 def ship(
@@ -75,6 +67,9 @@ def sub_transformer(supernet: Transformer, arch: Architecture) -> Transformer:
 class Shipyard:
     """Opens sub-transformers of a supernet in the shipped runtime, for measuring.
 
+    With every backend they pass through a bundle on the disk, also where the weights could be handed on: what is
+    measured is then what `load` runs, to the layout of its weights in memory. It takes milliseconds.
+
     Args:
         supernet: the trained weights.
         prepared: the corpus.
@@ -82,6 +77,11 @@ class Shipyard:
         backend: what runs them.
         precision: what it runs them in.
         threads: threads of the backend.
+        device: where it runs them.
+        prepare: changes each extracted sub-transformer before it is shipped, such as its routers.
+
+    Raises:
+        ConfigError: there is no such backend, or it cannot run on that device.
     """
 
     def __init__(
@@ -93,15 +93,21 @@ class Shipyard:
         backend: str,
         precision: str,
         threads: int,
+        device: str = "cpu",
+        prepare: Callable[[Transformer], None] | None = None,
     ) -> None:
+        check_device(backend, device, "profile.device")
         self._supernet, self._prepared, self._folder = supernet, prepared, folder
-        self._open = partial(find_backend(backend), threads=threads, precision=precision)
+        self._open = partial(find_backend(backend), threads=threads, precision=precision, device=device)
+        self._prepare = prepare
         self._graphs = graphs_for(backend, precision)
 
     def open(self, arch: Architecture) -> Stepper:
-        """The sub-transformer with its inherited weights, ready to decode."""
+        """The sub-transformer with its inherited weights, prepared, ready to decode."""
         bundle = self._folder / "bundle"
         model = sub_transformer(self._supernet, arch)
+        if self._prepare is not None:
+            self._prepare(model)
         ship(model, bundle, self._prepared, DecodingConfig(), {}, precisions=self._graphs)
         try:
             return self._open(read_bundle(bundle))

@@ -41,6 +41,7 @@ class Use:
     backend: str = DEFAULT_BACKEND
     precision: str = PRECISIONS[0]
     shortlist: bool = False
+    device: str = "cpu"
 
 
 def other_uses(bundle: Bundle, own: Use) -> dict[str, Use]:
@@ -52,7 +53,8 @@ def other_uses(bundle: Bundle, own: Use) -> dict[str, Use]:
         if precision != own.precision and graph_file("encoder", precision) in files
     }
     if SHORTLIST_FILE in files:
-        uses[WITH_SHORTLIST] = Use(precision=own.precision, shortlist=True)
+        precision = own.precision if own.precision in PRECISIONS else PRECISIONS[0]
+        uses[WITH_SHORTLIST] = Use(precision=precision, shortlist=True)
     return uses
 
 

@@ -4,7 +4,9 @@ from automoe.report.data import (
     BudgetLine,
     ChosenModel,
     Curve,
+    ExecutedFit,
     FrontPoint,
+    LearningPoint,
     ModelRow,
     PredictorFit,
     QualityFit,
@@ -13,17 +15,21 @@ from automoe.report.data import (
     SearchTrace,
 )
 from automoe.report.page import render
+from automoe.report.predictor_drawings import draw_all
 
 __all__ = [
     "BudgetLine",
     "ChosenModel",
     "Curve",
+    "ExecutedFit",
     "FrontPoint",
+    "LearningPoint",
     "ModelRow",
     "PredictorFit",
     "QualityFit",
     "ReportData",
     "Sample",
     "SearchTrace",
+    "draw_all",
     "render",
 ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from html import escape
+from pathlib import Path
 from typing import Any
 
 from automoe.errors import DependencyError
@@ -16,6 +18,7 @@ from automoe.errors import DependencyError
 INK, MUTED, FAINT, ACCENT, PAPER = "#010203", "#010204", "#010205", "#010206", "#010207"
 _VARIABLES = {INK: "--ink", MUTED: "--muted", FAINT: "--faint", ACCENT: "--accent", PAPER: "--paper"}
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a name that holds a dollar sign is no formula
@@ -72,6 +75,20 @@ def draw(paint: Callable[[Any], None], *, name: str, width: int, height: int, fo
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(stream, format="svg", dpi=72, transparent=True, metadata=nothing)
     return _for_a_page(stream.getvalue(), name, width, height)
+
+
+def standalone(svg: str, text: str) -> str:
+    """A drawing of `draw` as a file of its own, in the page's colours, light and dark.
+
+    Args:
+        svg: the drawing.
+        text: what it shows, in words.
+    """
+    palette = (_TEMPLATES / "palette.css").read_text(encoding="utf-8").strip()
+    style = f"{palette}\nsvg {{ background: var(--paper); font-family: var(--font); }}"
+    head = f"<title>{escape(text)}</title>\n<style>\n{style}\n</style>"
+    opening, _, body = svg.replace(' aria-hidden="true"', "", 1).partition(">")
+    return f'{opening} xmlns="http://www.w3.org/2000/svg" role="img">\n{head}{body}\n'
 
 
 def _for_a_page(svg: str, name: str, width: int, height: int) -> str:

@@ -6,7 +6,7 @@ Latencies are milliseconds per sentence, losses nats per token, FLOPs 1e9, param
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from automoe.space import Architecture
@@ -63,6 +63,18 @@ class ChosenModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearningPoint:
+    """How well latency is predicted from a part of the measured architectures."""
+
+    rows: int
+    """Architectures that were learnt from."""
+    error: float
+    """Mean absolute error on others, in percent of the measured value; mean over draws of the rows."""
+    spread: float
+    """Standard deviation over the draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictorFit:
     """How well latency is predicted, by cross-validation: the lists hold one entry for each measured architecture."""
 
@@ -74,11 +86,33 @@ class PredictorFit:
     upper_ms: Sequence[float] = ()
     metrics: Mapping[str, Mapping[str, float]]
     """Regressor, then metric: {"ridge": {"kendall_tau": 0.93}, "depth lookup": {"kendall_tau": 0.71}}."""
+    chosen: str = ""
+    """The regressor that was chosen by these figures, where `name` is no regressor but a choice."""
+    errors_percent: Mapping[str, float] = field(default_factory=dict)
+    """Mean absolute error of each regressor, in percent of the measured value."""
+    noise_percent: float | None = None
+    """How well the measured values themselves are known: half the width of a row's 90 % interval, the median of the
+    rows; None where the table does not tell."""
+    learning_curve: Sequence[LearningPoint] = ()
+    warnings: Sequence[str] = ()
+    """What speaks against the figures."""
 
     def __post_init__(self) -> None:
         lengths = {len(x) for x in (self.measured_ms, self.predicted_ms, self.lower_ms, self.upper_ms)}
         if len(lengths) != 1:
             raise ValueError(f"measured, predicted, lower and upper differ in length: {sorted(lengths)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutedFit:
+    """How well the FLOPs that experts execute under trained routing are predicted, by cross-validation."""
+
+    rows: int
+    """Architectures with recorded loads and experts of unequal width."""
+    error_percent: float
+    """Mean absolute error, learnt from the loads of the others."""
+    uniform_percent: float
+    """The same if every expert of a layer is taken to get as many tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +205,8 @@ class ReportData:
     search: SearchTrace
     quality: QualityFit | None = None
     """None where qualities were not guessed, or too few architectures were evaluated to say how well."""
+    executed: ExecutedFit | None = None
+    """None where the table tells no loads, or where what experts execute does not depend on the routing."""
     curves: Sequence[Curve]
     models: Sequence[ModelRow]
     samples: Sequence[Sample]

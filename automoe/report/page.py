@@ -12,11 +12,11 @@ from automoe.errors import DependencyError
 from automoe.report import formats, readings
 from automoe.report.architecture_figure import draw_architecture
 from automoe.report.curves_figure import draw_curves
-from automoe.report.data import ReportData
+from automoe.report.data import PredictorFit, ReportData
 from automoe.report.expert_use import LayerUse, layer_uses
 from automoe.report.front_figure import draw_front
 from automoe.report.hypervolume_figure import draw_hypervolume
-from automoe.report.predictor_figure import draw_predictor
+from automoe.report.predictor_drawings import drawings
 from automoe.space import DecoderLayerArch
 
 _WIDE, _NARROW = 720, 360
@@ -49,9 +49,10 @@ def render(data: ReportData) -> str:
         experts=readings.experts_reading(data),
         front=_front(data),
         architecture=_architecture(data),
-        predictor=_predictor(data),
+        predictor=_predictor(data.predictor),
         search=_search(data),
         quality=readings.quality_reading(data.quality),
+        executed=readings.executed_reading(data.executed),
         curves=_curves(data),
         layers=[_layer_row(use) for use in layer_uses(data.chosen)],
         metrics=list(dict.fromkeys(name for row in data.predictor.metrics.values() for name in row)),
@@ -103,10 +104,8 @@ def _architecture(data: ReportData) -> Figure:
     )
 
 
-def _predictor(data: ReportData) -> Figure:
-    draw = partial(draw_predictor, data.predictor) if data.predictor.measured_ms else None
-    reading = readings.predictor_reading(data.predictor)
-    return _figure("Predicted against measured latency", reading, draw, "predictor")
+def _predictor(fit: PredictorFit) -> list[Figure]:
+    return [_figure(drawing.title, drawing.reading, drawing.draw, drawing.name) for drawing in drawings(fit)]
 
 
 def _search(data: ReportData) -> Figure:

@@ -9,6 +9,7 @@ from statistics import median
 from automoe.report.data import (
     BudgetLine,
     Curve,
+    ExecutedFit,
     FrontPoint,
     PredictorFit,
     QualityFit,
@@ -17,6 +18,7 @@ from automoe.report.data import (
 )
 from automoe.report.expert_use import layer_uses
 from automoe.report.formats import beside, counted, fixed, listed, percent, significant
+from automoe.report.predictor_figure import MOST_DRAWN
 
 UNITS = {"latency_ms": "ms a sentence", "flops_g": "GFLOPs", "params_m": "M parameters", "memory_mb": "MB"}
 """Of each cost that can have a budget, as it follows a number."""
@@ -144,10 +146,43 @@ def predictor_reading(fit: PredictorFit) -> str:
     rows = list(zip(fit.measured_ms, fit.predicted_ms, fit.lower_ms, fit.upper_ms, strict=True))
     error = median(abs(predicted - measured) / measured for measured, predicted, _, _ in rows)
     held = sum(lower <= measured <= upper for measured, _, lower, upper in rows)
+    some = f" Drawn are {MOST_DRAWN} of them, evenly over the measured values." if len(rows) > MOST_DRAWN else ""
     return (
         f"The nearer to the dashed line the better: predicted from the others by {fit.name}, half of the "
         f"{counted(len(rows), 'architecture')} lie within {significant(100 * error, 2)} % of what was measured; "
-        f"{held} of {len(rows)} intervals ({percent(held / len(rows))}) hold the measured value."
+        f"{held} of {len(rows)} intervals ({percent(held / len(rows))}) hold the measured value.{some}"
+    )
+
+
+def errors_reading(fit: PredictorFit) -> str:
+    """Which regressor predicts best, by how much better than the others, and how near to the noise of the table."""
+    ordered = sorted(fit.errors_percent, key=lambda kind: fit.errors_percent[kind])
+    shown = [f"{kind} {significant(fit.errors_percent[kind])} %" for kind in (ordered[0], ordered[-1])]
+    text = "Shorter is better: the mean error of rows that a regressor had not seen, all on the same folds, from "
+    text += " to ".join(dict.fromkeys(shown)) + "."
+    if fit.chosen and fit.chosen != fit.name:
+        text += f" {fit.name} chose {fit.chosen}; its own bar is of the choice without the rows that it is judged by."
+    return text + _noise(fit)
+
+
+def learning_reading(fit: PredictorFit) -> str:
+    """What the first and the last part of the table teach."""
+    first, last = fit.learning_curve[0], fit.learning_curve[-1]
+    text = (
+        f"Lower is better: learnt from {counted(first.rows, 'row')} drawn at random, the mean error on the others is "
+        f"{significant(first.error)} %; from {last.rows:,}, {significant(last.error)} %. A line is as long as "
+        "the draws scatter."
+    )
+    return text + _noise(fit)
+
+
+def _noise(fit: PredictorFit) -> str:
+    """How well the table itself is known."""
+    if fit.noise_percent is None:
+        return ""
+    return (
+        f" Dashed is the noise of the table: half of its rows are themselves known to within "
+        f"{significant(fit.noise_percent, 2)} % or better; a perfect predictor's mean error would be half of that."
     )
 
 
@@ -164,6 +199,17 @@ def search_reading(trace: SearchTrace) -> str:
         f"Higher is better: the volume of {objectives} that what was evaluated so far dominates, up to the worst of "
         f"each, as a share of what it came to. The first half of the {counted(number, 'evaluation')} brought "
         f"{percent(half)}; the last quarter added {percent(late)}."
+    )
+
+
+def executed_reading(fit: ExecutedFit | None) -> str:
+    """How much the analytic FLOPs are off where experts are unequal, and what learning the loads makes of it."""
+    if fit is None:
+        return ""
+    return (
+        f"What experts execute depends on where trained routers send tokens: at uniform load their FLOPs are off by "
+        f"{significant(fit.uniform_percent, 2)} %, learnt from the loads of {counted(fit.rows, 'architecture')} by "
+        f"{significant(fit.error_percent, 2)} % (mean over architectures that were not seen)."
     )
 
 

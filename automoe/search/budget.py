@@ -9,11 +9,13 @@ from statistics import NormalDist
 from typing import Any
 
 from automoe.errors import ConfigError, did_you_mean
-from automoe.search.costs import COSTS, DEVICES, LATENCY, UNITS, shown_cost
+from automoe.search.costs import COSTS, LATENCY, UNITS, check_device, shown_cost
 from automoe.search.evaluator import Estimate
 from automoe.space import SearchSpace
 
 _LIKE = "For example {latency_ms: 15, params_m: 8}"
+_ROUNDED_UP = 1.0005
+"""What is recommended is shown with four digits, and must still do."""
 _SUSPICIOUS = 1e6
 """No limit is as large as this in our units: it was meant in FLOPs, bytes or single parameters."""
 
@@ -49,9 +51,7 @@ class Limit:
             raise ConfigError(
                 f"{key}.max_ratio", self.max_ratio, allowed="0 < ratio < 1, of the largest; null for no limit"
             )
-        if self.device not in DEVICES:
-            hint = did_you_mean(str(self.device), DEVICES)
-            raise ConfigError(f"{key}.device", self.device, "is not measured", allowed=", ".join(DEVICES), hint=hint)
+        check_device(f"{key}.device", self.device)
         if not 0.5 <= _number(f"{key}.quantile", self.quantile) < 1:
             raise ConfigError(f"{key}.quantile", self.quantile, allowed="0.5 <= quantile < 1")
 
@@ -95,6 +95,11 @@ class ResolvedLimit:
     def ratio_of(self, value: float) -> float | None:
         """A value as a share of what the largest architecture costs, where the limit was given as one."""
         return None if self.max_ratio is None else value * self.max_ratio / self.max
+
+    def raised_to(self, value: float) -> str:
+        """What to give instead so that `value` keeps the limit, a ratio where one was given; it is rounded upward."""
+        ratio = self.ratio_of(value * _ROUNDED_UP)
+        return f"{value * _ROUNDED_UP if ratio is None else ratio:.4g}"
 
     @property
     def _stretch(self) -> float:

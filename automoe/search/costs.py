@@ -5,8 +5,12 @@ Shape suffix: N architectures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from automoe.errors import ConfigError, did_you_mean
+from automoe.threads import MAX_THREADS
 
 LATENCY = "latency_ms"
 """The one cost that is predicted and measured; all others are exact."""
@@ -28,8 +32,22 @@ UNITS: dict[str, str] = {
 }
 """What a 1 stands for, for the error that a wrong unit gets."""
 
-DEVICES = ("cpu-1t",)
-"""Devices that latency is measured on; cpu-1t is the CPU with one thread."""
+DEVICES = f"cpu-Nt for N threads (1 to {MAX_THREADS}), cuda"
+"""Devices that latency is measured on, as a message names them."""
+_CPU = re.compile(r"cpu-([1-9][0-9]{0,2})t")
+
+
+def check_device(key: str, device: Any) -> None:
+    """Checks the name of a device that latency is measured on, such as cpu-1t, the CPU with one thread.
+
+    Raises:
+        ConfigError: it is none; the message names `DEVICES`.
+    """
+    on_cpu = _CPU.fullmatch(device) if isinstance(device, str) else None
+    if device == "cuda" or (on_cpu is not None and int(on_cpu[1]) <= MAX_THREADS):
+        return
+    hint = did_you_mean(str(device), ("cpu-1t", "cuda"))
+    raise ConfigError(key, device, "is not measured", allowed=DEVICES, hint=hint)
 
 
 def in_budget_units(costs: Mapping[str, Any]) -> dict[str, Any]:

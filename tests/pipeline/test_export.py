@@ -1,16 +1,21 @@
 """What the bundle of a run holds, as the group `export` says, and what is measured for the profile."""
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+import torch
+
 from automoe.bundle import CARD_FILE, GRAPHS, PRECISIONS, SHORTLIST_FILE, graph_file, read_bundle
 from automoe.data import PreparedData
 from automoe.data.alignment import ShortlistConfig, build_shortlist
+from automoe.decoding import EOS
 from automoe.decoding.shortlist import Shortlist
 from automoe.errors import ConfigError
+from automoe.latency.config import ProfileConfig
 from automoe.nn.model_folder import read_model
 from automoe.pipeline import shipping
 from automoe.pipeline.config import ExportSection, RunConfig, ShortlistSection
@@ -77,7 +82,12 @@ def test_a_wrong_number_is_refused_with_the_key_that_a_user_would_set(name):
 
 @pytest.mark.parametrize(
     ("backend", "precision", "graphs"),
-    [("onnx", "float32", ["float32"]), ("onnx", "int8", ["int8"]), ("torch", "float32", [])],
+    [
+        ("onnx", "float32", ["float32"]),
+        ("onnx", "int8", ["int8"]),
+        ("torch", "float32", []),
+        ("torch", "bfloat16", []),
+    ],
 )
 def test_what_is_measured_is_written_with_the_graphs_that_it_runs_and_no_others(
     tiny_run, tmp_path, monkeypatch, backend, precision, graphs
@@ -98,3 +108,43 @@ def test_what_is_measured_is_written_with_the_graphs_that_it_runs_and_no_others(
     assert SHORTLIST_FILE not in bundle.manifest.files
     assert not list(tmp_path.iterdir())
     stepper.start([prepared.ids("valid", "src")[0]], 4)  # it needs nothing of the folder that is gone
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_what_is_prepared_is_what_is_measured_and_the_supernet_stays(tiny_run, tmp_path, backend):
+    """With every word alike, no first token is likelier than another."""
+    supernet = read_model(tiny_run.run_dir / "supernet/current")
+    before = {name: weight.clone() for name, weight in supernet.state_dict().items()}
+    prepared = PreparedData.open(tiny_run.run_dir / "data/current")
+    yard = Shipyard(
+        supernet,
+        prepared,
+        tmp_path,
+        backend=backend,
+        precision="float32",
+        threads=1,
+        prepare=lambda model: model.embedding.data.fill_(0.5),
+    )
+    stepper = yard.open(read_space(find_space("tiny")).smallest())
+    stepper.start([prepared.ids("valid", "src")[0]], 8)
+    scores, _ = stepper.step(np.array([EOS]), np.array([0]))
+    np.testing.assert_allclose(scores, -np.log(supernet.config.vocab_size), atol=1e-4)
+    assert all(torch.equal(weight, before[name]) for name, weight in supernet.state_dict().items())
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_a_device_that_is_not_there_is_refused_by_the_key_of_the_user_before_anything_is_shipped(tmp_path, backend):
+    with pytest.raises(ConfigError, match=r"profile\.device=cuda:99: .*allowed: cpu"):
+        Shipyard(None, None, tmp_path, backend=backend, precision="float32", threads=1, device="cuda:99")
+
+
+def test_bfloat16_is_measured_by_torch_alone_and_asks_nothing_of_the_bundle():
+    RunConfig(
+        profile=ProfileConfig(backend="torch", precision="bfloat16"), export=ExportSection(precisions=("float32",))
+    )
+    with pytest.raises(
+        ConfigError, match=r"profile\.precision=bfloat16: .*float32, int8\)\. Set profile\.backend=torch"
+    ):
+        RunConfig(profile=ProfileConfig(precision="bfloat16"))
+    with pytest.raises(ConfigError, match=r"profile\.precision=float16: .*float32, int8, bfloat16\)$"):
+        RunConfig(profile=ProfileConfig(backend="torch", precision="float16"))

@@ -11,7 +11,9 @@ from automoe.report import (
     BudgetLine,
     ChosenModel,
     Curve,
+    ExecutedFit,
     FrontPoint,
+    LearningPoint,
     ModelRow,
     PredictorFit,
     QualityFit,
@@ -97,6 +99,14 @@ def predictor(number=60):
             "ridge over layers": {"kendall_tau": 0.91, "error_percent": 2.4, "coverage": 0.9, "bias_ms": -0.01},
             "depth lookup": {"kendall_tau": 0.68, "error_percent": 9.8, "coverage": 0.88},
         },
+        chosen="ridge over layers",
+        errors_percent={"ridge over layers": 2.4, "trees": 3.9, "depth lookup": 9.8},
+        noise_percent=1.3,
+        learning_curve=[
+            LearningPoint(rows=rows, error=error, spread=error / 5)
+            for rows, error in ((12, 8.1), (24, 4.4), (48, 2.6))
+        ],
+        warnings=["rows 4 to 9 of 60 took 1.31 times as long as the others let expect"],
     )
 
 
@@ -181,6 +191,7 @@ REPORT = ReportData(
     chosen=chosen(),
     predictor=predictor(),
     search=trace(),
+    executed=ExecutedFit(rows=38, error_percent=0.74, uniform_percent=3.7),
     quality=QualityFit(name="sizes", quality="loss", rows=50, spearman=0.914, spearman_within_depth=0.866),
     curves=curves(),
     models=models(),

@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 import pytest
 
 from automoe.errors import DependencyError
-from automoe.report import Curve, FrontPoint, ModelRow, PredictorFit, Sample, SearchTrace, render
+from automoe.report import Curve, FrontPoint, ModelRow, PredictorFit, Sample, SearchTrace, draw_all, readings, render
+from automoe.report.predictor_figure import MOST_DRAWN, drawn_rows
 from tests.report.reports import DENSE, REPORT, changed, chosen, points
 
 IDS = ("front", "architecture", "predictor", "search", "curves", "models", "samples", "signature")
@@ -63,7 +64,7 @@ def test_all_elements_are_closed_in_order(page):
 
 def test_each_drawing_says_in_words_what_it_shows(page):
     labels = re.findall(r'role="img" aria-label="([^"]+)"', page)
-    assert len(labels) == 5 and all(len(label) > 80 for label in labels)
+    assert len(labels) == 7 and all(len(label) > 80 for label in labels)
     assert "encoder 0: 4 heads, experts of width 512 (63 % of the tokens), 256 (26 %" in labels[1]
 
 
@@ -107,7 +108,14 @@ def test_text_of_a_user_stays_text_wherever_it_stands():
         subtitle=EVIL,
         budgets=[replace(REPORT.budgets[0], text=EVIL)],
         chosen=replace(REPORT.chosen, selection_reasons=[EVIL], digest=EVIL),
-        predictor=replace(REPORT.predictor, name=EVIL, metrics={EVIL: {EVIL: 1.0}}),
+        predictor=replace(
+            REPORT.predictor,
+            name=EVIL,
+            chosen=EVIL,
+            metrics={EVIL: {EVIL: 1.0}},
+            errors_percent={EVIL: 1.0},
+            warnings=[EVIL],
+        ),
         curves=[replace(curve, name=EVIL) for curve in REPORT.curves],
         search=replace(REPORT.search, objectives=[EVIL]),
         quality=replace(REPORT.quality, name=EVIL),
@@ -166,6 +174,11 @@ def test_a_training_that_diverged_has_a_gap_in_its_curve_and_the_last_number_in_
     assert "2.500 (largest) nats per token" in page and "nan" not in page.lower()
 
 
+def test_executed_flops_are_said_where_the_routing_decides_them(page):
+    assert page.count('id="executed"') == 1 and "off by 3.7 %" in page
+    assert 'id="executed"' not in render(changed(executed=None))
+
+
 def test_the_fit_of_the_quality_predictor_is_said_where_there_is_one(page):
     assert page.count('id="quality"') == 1
     assert 'id="quality"' not in render(changed(quality=None))
@@ -176,9 +189,33 @@ def test_the_table_of_the_front_shows_bleu_where_the_search_translated(page):
         return re.search(r"The front as a table.*?</thead>", page, flags=re.S)[0]
 
     scored = [replace(point, bleu=20 + point.loss) for point in REPORT.points]
-    assert "BLEU" in header(render(changed(points=scored))) and "BLEU" not in header(page)
+    with_bleu = render(changed(points=scored))
+    assert "BLEU" in header(with_bleu) and "BLEU" not in header(page)
     on_front = [point for point in scored if point.on_front]
-    assert all(f'<td class="number">{point.bleu:.1f}</td>' in render(changed(points=scored)) for point in on_front)
+    assert all(f'<td class="number">{point.bleu:.1f}</td>' in with_bleu for point in on_front)
+
+
+def test_a_fit_that_knows_no_more_than_its_rows_is_drawn_once_and_warns_of_nothing(page):
+    known = {"errors_percent": {}, "learning_curve": (), "warnings": ()}
+    alone = render(changed(predictor=replace(REPORT.predictor, **known)))
+    assert page.count('id="predictor-') - alone.count('id="predictor-') >= 3
+    assert 'id="predictor-warnings"' in page and 'id="predictor-warnings"' not in alone
+
+
+def test_noise_that_is_larger_than_all_errors_is_within_the_drawings():
+    files = draw_all(replace(REPORT.predictor, noise_percent=40.0))
+    assert all(re.search(r">40</text>", files[name]) for name in ("errors.svg", "learning.svg"))
+    assert not re.search(r">40</text>", draw_all(REPORT.predictor)["learning.svg"])
+
+
+def test_of_very_many_rows_an_even_choice_with_both_ends_is_drawn_and_said():
+    rows = [float(row) for row in range(2000, 0, -1)]
+    fit = replace(REPORT.predictor, measured_ms=rows, predicted_ms=rows, lower_ms=rows, upper_ms=rows)
+    drawn = drawn_rows(fit)
+    assert len(drawn) == len(set(drawn)) == MOST_DRAWN and {0, 1999} <= set(drawn)
+    assert f"Drawn are {MOST_DRAWN} of them" in readings.predictor_reading(fit)
+    assert "Drawn are" not in readings.predictor_reading(REPORT.predictor)
+    assert sorted(drawn_rows(REPORT.predictor)) == list(range(60))
 
 
 def test_one_point_and_equal_values_can_be_drawn():

@@ -130,6 +130,20 @@ def test_intervals_that_hold_are_counted():
     assert "59 of 60 intervals" in readings.predictor_reading(fit)
 
 
+def test_the_best_and_the_worst_that_was_tried_are_said_and_the_noise_only_where_it_is_known():
+    reading = readings.errors_reading(replace(REPORT.predictor, name="auto"))
+    assert "from ridge over layers 2.40 % to depth lookup 9.80 %." in reading
+    assert "auto chose ridge over layers" in reading and "known to within 1.3 % or better" in reading
+    quiet = replace(REPORT.predictor, noise_percent=None)
+    assert "noise" not in readings.errors_reading(quiet) + readings.learning_reading(quiet)
+    assert "chose" not in readings.errors_reading(quiet)
+
+
+def test_the_learning_curve_says_its_two_ends():
+    reading = readings.learning_reading(REPORT.predictor)
+    assert "learnt from 12 rows drawn at random, the mean error on the others is 8.10 %; from 48, 2.60 %." in reading
+
+
 def test_the_search_says_what_its_halves_brought():
     trace = SearchTrace(objectives=["bleu", "latency_ms", "params_m"], hypervolume=[0, 1, 2, 3, 3, 3, 3.5, 4])
     reading = readings.search_reading(trace)

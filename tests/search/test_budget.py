@@ -33,6 +33,26 @@ def test_a_latency_limit_takes_its_device_and_quantile():
     assert found == Limit(cost="latency_ms", max=15, device="cpu-1t", quantile=0.95)
 
 
+@pytest.mark.parametrize("device", [*(f"cpu-{threads}t" for threads in (1, 2, 16, 256)), "cuda"])
+def test_a_latency_limit_is_meant_for_a_cpu_with_its_threads_or_for_a_gpu(device):
+    (found,) = parse_budget({"latency_ms": {"max": 15, "device": device}})
+    assert str(found.device) == device
+    with pytest.raises(ConfigError, match=rf"bound\) on {device}\."):
+        check_feasible(resolve([found], {}), {"latency_ms": (16.0, "")}, "mine")
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu-0t", "cpu-01t", "cpu-257t", "cpu-1000t", "cpu-t", "cpu--1t", "cpu-1t ", "cpu-²t", "gpu", "", 4, True],
+)
+def test_what_is_no_device_is_refused_with_what_is(device):
+    with pytest.raises(
+        ConfigError, match=r"is not measured \(allowed: cpu-Nt for N threads \(1 to 256\), cuda\)"
+    ) as error:
+        parse_budget({"latency_ms": {"max": 15, "device": device}})
+    assert error.value.key == "budget.latency_ms.device"
+
+
 @pytest.mark.parametrize(
     ("budget", "key", "words"),
     [
@@ -54,6 +74,7 @@ def test_a_latency_limit_takes_its_device_and_quantile():
         ({"latency_ms": {"max": 15, "quantile": 90}}, "budget.latency_ms.quantile", "quantile < 1"),
         ({"latency_ms": {"max": 15, "quantile": 0.0}}, "budget.latency_ms.quantile", "quantile < 1"),
         ({"latency_ms": {"max": 15, "device": "cpu"}}, "budget.latency_ms.device", "Did you mean 'cpu-1t'"),
+        ({"latency_ms": {"max": 15, "device": "cuda:0"}}, "budget.latency_ms.device", "Did you mean 'cuda'"),
         ({"latency_ms": {"maximum": 15}}, "budget.latency_ms.maximum", "Did you mean 'max'"),
         ({"params_m": {"max": 8, "quantile": 0.9}}, "budget.params_m.quantile", "computed exactly"),
         ({}, "budget", "is empty"),

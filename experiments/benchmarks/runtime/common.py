@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ CTRANSLATE2_SETTINGS = {
     " packed avx512": {"CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1", "CT2_FORCE_CPU_ISA": "AVX512"},
 }
 """CTranslate2's own settings: which is the fastest differs from machine to machine. Its default on AMD is AVX2."""
-_PACKAGES = ("numpy", "onnxruntime", "ctranslate2", "torch", "ve-fairseq", "sentencepiece")
+_PACKAGES = ("numpy", "onnxruntime", "ctranslate2", "torch", "ve-fairseq", "scikit-learn", "sentencepiece")
 _ISA_FLAGS = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8")
 
 
@@ -116,6 +117,17 @@ def save(
         args: the options.
         pivot: columns to print medians by, a line for each of their values and a column for each `what`.
     """
+    about = {"core_used": args.core, "rounds": args.rounds, "seconds_a_block": args.seconds, "quick": args.quick}
+    write_table(rows, name, args.out, pivot=pivot, **about)
+
+
+def write_table(
+    rows: Sequence[Mapping[str, Any]], name: str, out: Path, *, pivot: Sequence[str] = (), **about: Any
+) -> None:
+    """Writes a table as NAME.csv to the folder `out`, and NAME.json with what it is `about`; prints it.
+
+    The JSON also holds the command, and the machine with its versions; for `pivot` see `save`.
+    """
     import pandas as pd
 
     table = pd.DataFrame(rows)
@@ -125,9 +137,11 @@ def save(
     print(f"\n{name}\n{shown.fillna('').to_string(index=False)}\n", flush=True)
     for column in table.select_dtypes("float"):
         table[column] = [None if pd.isna(value) else float(f"{value:.4g}") for value in table[column]]
-    table.to_csv(args.out / f"{name}.csv", index=False)
-    about = {**machine(args.core), "rounds": args.rounds, "seconds_a_block": args.seconds, "quick": args.quick}
-    (args.out / f"{name}.json").write_text(json.dumps(about, indent=2) + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / f"{name}.csv", index=False)
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    form = {"command": command, **machine(), **about}
+    (out / f"{name}.json").write_text(json.dumps(form, indent=2) + "\n")
 
 
 def cpu_info() -> dict[str, str]:
@@ -136,7 +150,7 @@ def cpu_info() -> dict[str, str]:
     return dict(line.split("\t: ", 1) for line in info.splitlines() if "\t: " in line)
 
 
-def machine(core: int) -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """Processor, versions, date."""
     fields = cpu_info()
     flags = fields.get("flags", "").split()
@@ -145,11 +159,17 @@ def machine(core: int) -> dict[str, Any]:
         "processor": f"{fields.get('model name')} (family {fields.get('cpu family')}, model {fields.get('model')})",
         "instructions": " ".join(flag for flag in _ISA_FLAGS if flag in flags),
         "cores": os.cpu_count(),
-        "core_used": core,
         "load": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": {package: version(package) for package in ("automoe", *_PACKAGES)},
+        "versions": {package: found for package in ("automoe", *_PACKAGES) if (found := _version(package))},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # not every benchmark needs every package
+        return None
 
 
 def _short(value: float) -> str:

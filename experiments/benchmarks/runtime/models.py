@@ -2,10 +2,8 @@
 
     python experiments/benchmarks/runtime/models.py FOLDER NAME...
 
-Random weights are made such that decoding them is like decoding trained ones. The last layer norm has random signs
-(the table is tied: else a model repeats its input) and words have equal norms, so beams differ. Routers get logits of
-standard deviation 2, so that gates are as decided as trained ones. The words of padding and end symbol are zero: they
-are unlikely, and engines that treat what is forbidden differently emit the same tokens.
+Decoding random weights is like decoding trained ones (`automoe.nn.random_weights`): beams differ. Padding and end
+symbol are unlikely, so that engines that treat what is forbidden differently emit the same tokens.
 """
 
 from __future__ import annotations
@@ -83,12 +81,12 @@ def make(name: str, folder: Path) -> None:
     from automoe.decoding import SearchConfig
     from automoe.export import export_bundle
     from automoe.nn import Transformer, TransformerConfig
+    from automoe.nn.random_weights import randomise
 
     model = MODELS[name]
-    torch.manual_seed(0)
-    transformer = Transformer(model.arch, TransformerConfig(vocab_size=model.vocab_size))
-    _set_weights(transformer)
-    transformer.eval()
+    transformer = Transformer.without_weights(model.arch, TransformerConfig(vocab_size=model.vocab_size))
+    transformer.to_empty(device="cpu").eval()
+    randomise(transformer, torch.Generator().manual_seed(0))
     segmenter, pieces = _segmenter(model.vocab_size)
     here = folder / name
     export_bundle(
@@ -120,21 +118,6 @@ def write_for_others(transformer: Transformer, pieces: list[str], folder: Path) 
     for precision in ("float32", "int8"):
         (folder / "ctranslate2" / precision).mkdir(parents=True, exist_ok=True)
         write_model(transformer, pieces, folder / "ctranslate2" / precision, quantization=precision)
-
-
-def _set_weights(transformer: Transformer) -> None:
-    import torch
-
-    from automoe.decoding import EOS, PAD
-
-    with torch.no_grad():
-        transformer.embedding.div_(transformer.embedding.norm(dim=1, keepdim=True))
-        transformer.embedding[[PAD, EOS]] = 0
-        for name, weight in transformer.named_parameters():
-            if name == "decoder_norm.weight":
-                weight.copy_(2 * torch.randn(weight.shape))
-            elif name.endswith("router_weight"):
-                weight.copy_(torch.randn(weight.shape) * 2 * weight.shape[1] ** -0.5)
 
 
 def _segmenter(vocab_size: int) -> tuple[bytes, list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from automoe.cost import costs
-from automoe.cost.formulas import experts_macs
+from automoe.cost.executed import executed_flops, loads_from_json
 from automoe.space import Architecture
 
 
@@ -81,15 +81,13 @@ def flops(
     Returns:
         Active: every token takes the widest expert of each layer. Executed: tokens take the experts of `loads`.
     """
-    of_model = costs(arch, vocab_size=vocab_size, pre_norm=True, source_tokens=tokens, target_tokens=tokens)
-    active = executed = of_model.flops + of_model.flops_last_layer
-    for side, index, layer in arch.layers():
-        if layer.num_experts == 1:
-            continue
-        assert loads is not None
-        dim, widths, load_E = getattr(arch, side).dim, layer.expert_widths, loads[f"{side} {index}"]
-        even = experts_macs(tokens, dim, sum(widths), layer.num_experts, 1)
-        mean = sum(width * load for width, load in zip(widths, load_E, strict=True)) / sum(load_E)
-        active += 2 * (experts_macs(tokens, dim, widths[0], 1, 1) - even)
-        executed += 2 * (round(2 * tokens * dim * mean) - even)
-    return active, executed
+    lengths = {"source_tokens": tokens, "target_tokens": tokens}
+    last_layer = costs(arch, vocab_size=vocab_size, pre_norm=True, **lengths).flops_last_layer
+    widest = {
+        (side, index): [1] + [0] * (layer.num_experts - 1)
+        for side, index, layer in arch.layers()
+        if layer.num_experts > 1
+    }
+    active = executed_flops(arch, widest, **lengths)
+    executed = executed_flops(arch, loads_from_json(loads or {}), **lengths)
+    return last_layer + active, last_layer + executed

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,7 @@ import pandas as pd
 
 from automoe.cost import population_costs
 from automoe.files import write_atomically, write_json
-from automoe.predictor import Prediction
-from automoe.predictor.sizes import Sizes
+from automoe.predictor import FittedRegressor, Prediction
 from automoe.search import (
     Archive,
     ArchiveHeader,
@@ -78,7 +78,7 @@ def search(name: str, label: str, seed: int) -> dict[str, Any]:
         return {cost: Prediction.exact(values) for cost, values in in_budget_units(costs).items()}
 
     def archs_of(objectives: tuple[str, ...], limits: Any) -> list[Any]:
-        guess = None if label in UNGUIDED else lambda archs, values: Sizes.fit(archs, values).predict
+        guess = None if label in UNGUIDED else partial(FittedRegressor.fit, "sizes")
         problem = Problem(
             codec=table.codec, predict_costs=predict_costs, objectives=objectives, limits=limits, fit_quality=guess
         )
