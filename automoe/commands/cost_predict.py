@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from automoe.errors import AutoMoEError, RunError
-from automoe.files import read_json
 from automoe.pipeline.files import EXECUTED, PREDICTOR_FILE
-from automoe.pipeline.run_folder import RunFolder
-from automoe.predictor import CalibratedPredictor, predictor_from_dict
+from automoe.pipeline.predictor_file import find_predictor, read_fitted
+from automoe.predictor import predictor_from_dict
 from automoe.predictor.executed_flops import ExecutedFlops
 from automoe.predictor.executed_report import executed_row
 from automoe.space import Architecture
 
-Fitted = TypeVar("Fitted")
+_KEY = "--predictor"
+_WHAT = f"Give a run folder, such as runs/quickstart, or a {PREDICTOR_FILE}"
 _SHOWN = 6
 """Sizes that a warning names."""
 
@@ -36,8 +34,8 @@ def predict(arch: Architecture, run_or_file: Path) -> dict[str, Any]:
     Raises:
         AutoMoEError: there is no predictor, or one that this AutoMoE cannot read.
     """
-    file = _find(run_or_file)
-    predictor: CalibratedPredictor = _readable(file, predictor_from_dict)
+    file = find_predictor(run_or_file, _KEY, _WHAT)
+    predictor = read_fitted(file, predictor_from_dict, _KEY)
     prediction, (outside,) = predictor.predict([arch]), predictor.outside([arch])
     if outside:
         more = len(outside) - _SHOWN
@@ -75,39 +73,6 @@ def predicted_lines(found: dict[str, Any]) -> list[str]:
 def _executed(arch: Architecture, file: Path) -> dict[str, Any] | None:
     if not file.is_file():  # a predictor.json by itself, or a table that was measured with even routing
         return None
-    _, value, note = executed_row(_readable(file, lambda form: ExecutedFlops.from_dict(form["predictor"])), arch)
+    executed = read_fitted(file, lambda form: ExecutedFlops.from_dict(form["predictor"]), _KEY)
+    _, value, note = executed_row(executed, arch)
     return {"value": value, "note": note}
-
-
-def _find(run_or_file: Path) -> Path:
-    if run_or_file.is_file():
-        return run_or_file
-    if not run_or_file.is_dir():
-        raise AutoMoEError(
-            "there is no such file or folder",
-            file=run_or_file,
-            key="--predictor",
-            hint=f"Give a run folder, such as runs/quickstart, or a {PREDICTOR_FILE}",
-        )
-    run = RunFolder(run_or_file)
-    run.check()
-    current = run.current("predictor")
-    file = None if current is None else run.result("predictor", current) / PREDICTOR_FILE
-    if file is None or not file.is_file():
-        hint = f"`automoe predictor run={run_or_file.name}` makes one"
-        raise RunError("the run has no predictor yet", file=run_or_file, hint=hint)
-    return file
-
-
-def _readable(file: Path, read: Callable[[Any], Fitted]) -> Fitted:
-    try:
-        return read(read_json(file))
-    except AutoMoEError as error:
-        raise AutoMoEError(**error.fields() | {"file": file}) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AutoMoEError(
-            f"is no predictor that this AutoMoE can read ({type(error).__name__}: {error})",
-            file=file,
-            key="--predictor",
-            hint="Fit it again: `automoe predictor run=NAME`",
-        ) from error

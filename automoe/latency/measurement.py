@@ -14,7 +14,13 @@ DRIFT_LIMIT = 0.1
 """A row is called drifted when the reference took this share more or less than on the table's average. The correction
 takes away half of a drift or more (a model and the reference do not slow down quite alike), so of a tenth up to 5 %
 may be left, which is as much as two measurements of one model on a noisy machine differ by."""
+BETWEEN_SESSIONS = 0.02
+"""Share by which two measurements of one model differ that were made at different times (seen: 0 to 2 %)."""
 _TIMES = ("latency_ms", "encoder_ms", "low_ms", "high_ms", "reference_ratio", "raw_ms", "reference_ms")
+_COLUMNS = (
+    *("digest", "latency_ms", "encoder_ms", "decoder_ms", "low_ms", "high_ms", "spread", "reference_ratio"),
+    *("raw_ms", "reference_ms", "drift", "drifted", "repeats", "steps", "distinct_beams"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +104,27 @@ class Measurement:
     def drifted(self) -> bool:
         """Whether the machine's speed was so unusual that the correction may have left something: `DRIFT_LIMIT`."""
         return abs(self.drift - 1) > DRIFT_LIMIT
+
+    def bounds(self) -> tuple[float, float, float]:
+        """The latency and the bounds of what another measurement would find, in milliseconds per sentence.
+
+        Within its session the median is known to `spread`, and lies among the passes; few passes tell no more.
+        The more passes there are, the further off is the slowest, which says nothing of the median. Another session
+        differs besides.
+        """
+        median, between = self.latency_ms, BETWEEN_SESSIONS * self.latency_ms
+        within = math.inf if self.spread is None else self.spread * median
+        return median, max(self.low_ms, median - within) - between, min(self.high_ms, median + within) + between
+
+    def columns(self) -> dict[str, Any]:
+        """What a frame or a CSV file shows: what was measured, then sizes; docs/latency.md explains each column."""
+        columns: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
+        arch = self.arch
+        for name, side in (("encoder", arch.encoder), ("decoder", arch.decoder)):
+            columns[f"{name}_dim"] = side.dim
+            columns[f"{name}_layers"] = len(side.layers)
+            columns[f"{name}_experts"] = sum(layer.num_experts for layer in side.layers)
+        return columns
 
     @property
     def arch(self) -> Architecture:

@@ -19,14 +19,10 @@ import numpy.typing as npt
 from automoe.errors import AutoMoEError, DataError, DependencyError, SpaceError
 from automoe.latency.measurement import Measurement
 from automoe.latency.table_header import TableHeader
+from automoe.latency.unit import check_milliseconds
 from automoe.space import Architecture
 
 TABLE_FILE = "table.jsonl"
-_COLUMNS = (
-    *("digest", "latency_ms", "encoder_ms", "decoder_ms", "low_ms", "high_ms", "spread", "reference_ratio"),
-    *("raw_ms", "reference_ms", "drift", "drifted", "repeats", "steps", "distinct_beams"),
-)
-"""What a frame shows of a measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +81,7 @@ class MeasuredTable:
             )
 
     def to_frame(self) -> Any:
-        """The rows as a pandas DataFrame: what was measured, then sizes; docs/latency.md explains each column.
+        """The rows as a pandas DataFrame; see `Measurement.columns`.
 
         Raises:
             DependencyError: pandas is not installed.
@@ -94,14 +90,15 @@ class MeasuredTable:
             import pandas
         except ImportError as error:
             raise DependencyError("pandas", extra="search") from error
-        return pandas.DataFrame([_frame_row(row) for row in self.rows])
+        return pandas.DataFrame([row.columns() for row in self.rows])
 
 
 def read_table(path: Path) -> MeasuredTable:
     """Reads a whole measured table.
 
     Raises:
-        DataError: the file is missing, damaged or holds no measurement; file and line say where.
+        DataError: the file is missing, damaged, holds no measurement or is not in milliseconds; file and line say
+            where.
     """
     try:
         content = path.read_bytes()
@@ -114,6 +111,10 @@ def read_table(path: Path) -> MeasuredTable:
         raise DataError("is empty", file=path, hint="Give a table.jsonl that `profile` wrote")
     if not rows:
         raise DataError("holds no measurements", file=path, hint="Run `automoe profile` to measure")
+    try:
+        check_milliseconds(header, rows)
+    except AutoMoEError as error:
+        raise DataError(**error.fields() | {"file": path}) from error
     return MeasuredTable(path=path, header=header, rows=tuple(rows))
 
 
@@ -184,13 +185,3 @@ def check_correction(row: Measurement, header: TableHeader) -> None:
             allowed=f"{expected:.6g}",
             hint="The row comes from another table; measure it again",
         )
-
-
-def _frame_row(row: Measurement) -> dict[str, Any]:
-    columns: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
-    arch = row.arch
-    for name, side in (("encoder", arch.encoder), ("decoder", arch.decoder)):
-        columns[f"{name}_dim"] = side.dim
-        columns[f"{name}_layers"] = len(side.layers)
-        columns[f"{name}_experts"] = sum(layer.num_experts for layer in side.layers)
-    return columns

@@ -11,6 +11,10 @@ from automoe.machine import identity_of
 
 FORMAT = 3
 """Version of the table's form; a reader refuses any other."""
+_TEXTS = (
+    *("space_digest", "space_name", "device", "backend", "precision", "routing"),
+    *("panel_digest", "reference_digest"),
+)
 _FREE = ("space_name", "versions", "reference_baseline_ms")
 
 
@@ -96,7 +100,18 @@ def _check_values(form: Mapping[str, Any]) -> None:
     for name in ("beam", "batch", "threads", "repeats", "max_repeats"):
         if type(form[name]) is not int or form[name] < 1:
             raise AutoMoEError("is not a whole number above 0", key=name, value=form[name])
-    if not isinstance(form["lengths"], list | None):
-        raise AutoMoEError("is no list of lengths", key="lengths", value=form["lengths"], allowed="a list, or null")
+    tolerance, lengths = form["tolerance"], form["lengths"]
+    if not isinstance(tolerance, int | float) or isinstance(tolerance, bool) or not 0 <= tolerance < 1:
+        raise AutoMoEError("is no share", key="tolerance", value=tolerance, allowed="0 <= share < 1")
+    if lengths is not None and not (isinstance(lengths, list) and lengths and all(map(_is_length, lengths))):
+        allowed = "a list of whole numbers >= 2, or null"
+        raise AutoMoEError("is no list of lengths", key="lengths", value=lengths, allowed=allowed)
+    for name in _TEXTS:
+        if not isinstance(form[name], str):
+            raise AutoMoEError("is no text", key=name, value=form[name])
     if not isinstance(form["machine"], dict):
         raise AutoMoEError("describes no machine", key="machine", value=form["machine"])
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) is int and value >= 2

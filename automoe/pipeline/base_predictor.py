@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from automoe.errors import AutoMoEError, ConfigError, DataError
+from automoe.errors import ConfigError
 from automoe.files import sha256_of
-from automoe.pipeline.files import PREDICTOR_FILE
 from automoe.pipeline.learnable import Learnable
+from automoe.pipeline.predictor_file import find_predictor, read_fitted
 from automoe.predictor import CalibratedPredictor, PredictorConfig, make_predictor, predictor_from_dict
-from automoe.predictor.automatic import AUTO
+from automoe.predictor.automatic import AUTO, TRANSFER
 from automoe.predictor.features import BASE
 from automoe.predictor.regressor import find_regressor
 
 _KEY = "predictor.base"
 _WHAT = "Name a predictor.json, a run folder in which `automoe predictor` has finished, or a measured table"
-_TRANSFER = "transfer"
 
 
 def check_kind(config: PredictorConfig) -> None:
@@ -26,7 +24,7 @@ def check_kind(config: PredictorConfig) -> None:
         ConfigError: it is not, has none, or has one that it does not look at.
     """
     make_predictor(config.kind)
-    if config.kind == _TRANSFER and config.base is None:
+    if config.kind == TRANSFER and config.base is None:
         raise ConfigError(
             "predictor.kind",
             config.kind,
@@ -66,7 +64,7 @@ def read_base(config: PredictorConfig, seed: int) -> CalibratedPredictor | None:
         return None
     path = _file_of(config.base)
     if path.suffix == ".json":
-        return _read_predictor(path)
+        return read_fitted(path, predictor_from_dict, _KEY)
     table = Learnable.read(path)
     predictor = make_predictor(AUTO, config.coverage, folds=config.folds, seed=seed)
     predictor.fit(table.described, table.latency_ms_N)
@@ -75,28 +73,4 @@ def read_base(config: PredictorConfig, seed: int) -> CalibratedPredictor | None:
 
 def _file_of(base: str) -> Path:
     """The file that is meant."""
-    path = Path(base)
-    if path.is_dir():
-        within = (PREDICTOR_FILE, f"current/{PREDICTOR_FILE}", f"predictor/current/{PREDICTOR_FILE}")
-        found = next((path / name for name in within if (path / name).is_file()), None)
-        if found is None:
-            raise DataError("holds no finished predictor", file=path, key=_KEY, hint=_WHAT)
-        return found
-    if not path.is_file():
-        raise DataError("there is no such file", file=path, key=_KEY, hint=_WHAT)
-    return path
-
-
-def _read_predictor(path: Path) -> CalibratedPredictor:
-    hint = "Learn it again from its table: predictor.base=TABLE"
-    try:
-        form = json.loads(path.read_bytes())
-    except ValueError as error:  # invalid UTF-8 too
-        raise DataError(f"is damaged: {error}", file=path, key=_KEY, hint=hint) from error
-    try:
-        return predictor_from_dict(form if isinstance(form, dict) else {})
-    except AutoMoEError as error:
-        raise DataError(**error.fields() | {"file": path, "hint": hint}) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"is no predictor that this AutoMoE can read ({type(error).__name__}: {error})"
-        raise DataError(problem, file=path, key=_KEY, hint=hint) from error
+    return find_predictor(Path(base), _KEY, _WHAT)

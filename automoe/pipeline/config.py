@@ -230,7 +230,8 @@ def _other_device(limit: Limit, profile: ProfileConfig) -> ConfigError:
     """The error for a limit that is meant for another device than the profile measures on."""
     meant, _, threads = limit.device.partition("-")
     key = "threads" if meant == profile.device else "device"
-    fix = f"profile.threads={threads.rstrip('t')}" if key == "threads" else f"profile.device={meant}"
+    # Backend and precision go with the device, so the whole group is changed.
+    fix = f"profile.threads={threads.rstrip('t')}" if key == "threads" else f"profile={meant}"
     return ConfigError(
         f"profile.{key}",
         getattr(profile, key),

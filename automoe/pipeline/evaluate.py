@@ -22,8 +22,7 @@ from automoe.nn import Transformer
 from automoe.pipeline.config import DecodingConfig, RunConfig
 from automoe.pipeline.export import BUNDLE
 from automoe.pipeline.files import INHERITED, SCORES, SELECTION
-from automoe.pipeline.measuring import Bench
-from automoe.pipeline.select import bounds_of_median
+from automoe.pipeline.measuring import Bench, check_measurable
 from automoe.pipeline.shipping import ship
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
@@ -126,9 +125,7 @@ def _latencies(
             device=use.device,
         )
         rows[name] = profiler.measure(chosen, stepper=shipped)
-    return {
-        name: dict(zip(("ms", "low_ms", "high_ms"), bounds_of_median(row), strict=True)) for name, row in rows.items()
-    }
+    return {name: dict(zip(("ms", "low_ms", "high_ms"), row.bounds(), strict=True)) for name, row in rows.items()}
 
 
 def _kept(limit: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,6 +162,7 @@ EVALUATE = Stage(
     part=_part,
     needs=("data", "supernet", "profile", "select", "distill", "export"),
     seeded=False,
+    check=lambda part: check_measurable(part.profile),
 )
 EVALUATE_ONE = Stage(
     name="evaluate", run=_run_one, part=_part_of_one, needs=("data", "supernet", "export"), seeded=False

@@ -61,10 +61,13 @@ def execute(
     Raises:
         RunError: the run folder is locked, of another format, or holds a damaged result.
         OSError: ENOSPC with the name of the run folder if its disk is full, whatever the stage raised.
-        AutoMoEError: what a stage raises.
+        AutoMoEError: what a stage raises, or, before anything runs, the `check` of one that is not finished.
     """
     run = RunFolder(Path(config.runs_dir) / check_run_name(config.run))
     steps = plan(stages, config, target)
+    for step in steps:
+        if not run.result(step.stage.name, step.identity.hash).exists():
+            step.stage.check(step.part)
     folders: dict[str, Path] = {}
     with _FullDisk(run.path), run.locked(create=True) as lock:
         for step in steps:

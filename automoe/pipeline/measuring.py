@@ -20,6 +20,7 @@ from automoe.nn.even_routing import even_routing
 from automoe.nn.expert_loads import expert_loads
 from automoe.pipeline.manifest import versions
 from automoe.pipeline.shipping import Shipyard, sub_transformer
+from automoe.runtime.backend import check_device
 from automoe.space import Architecture, SearchSpace
 from automoe.supernet.evaluator import validation_batches
 
@@ -122,6 +123,15 @@ class Bench:
         if self._config.routing == EVEN:
             sources = [row_S[row_S != PAD].numpy() for source_BS, _ in self._load_batches for row_S in source_BS]
             even_routing(model, sources)
+
+
+def check_measurable(config: ProfileConfig) -> None:
+    """Checks that this machine has the device to measure on.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    check_device(config.backend, config.device, "profile.device")
 
 
 def sentences_of(prepared: PreparedData, config: ProfileConfig) -> Panel:

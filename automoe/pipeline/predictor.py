@@ -158,7 +158,7 @@ def _bounds(model: CostModel, predictor: Predictor, table: MeasuredTable, seed: 
     minima |= {cost: Estimate(value, value, value) for cost, value in model.exact(floor).items()}
     fastest = min(table.rows, key=lambda row: row.latency_ms)
     if fastest.latency_ms < minima[LATENCY].lower:  # what was measured is no less true
-        minima[LATENCY] = Estimate(fastest.latency_ms, fastest.low_ms, fastest.high_ms)
+        minima[LATENCY] = Estimate(*fastest.bounds())
     return {
         "minima": {cost: list(estimate) for cost, estimate in minima.items()},
         "largest": model.exact(space.largest()) | {LATENCY: latency_of_largest(space.largest(), table, model)},

@@ -30,14 +30,14 @@ from automoe.latency import (
 )
 from automoe.nn import Transformer
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.measuring import Bench, check_sentences, recorded_table, what_is_asked
+from automoe.pipeline.measuring import Bench, check_measurable, check_sentences, recorded_table, what_is_asked
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.predictor import MIN_ROWS
 from automoe.predictor.doubt import most_doubtful
 from automoe.progress import Progress
-from automoe.runtime.backend import check_device, find_backend, graphs_for
+from automoe.runtime.backend import find_backend, graphs_for
 from automoe.space import Architecture, GenomeCodec, SearchSpace
 
 _CANDIDATES = 400
@@ -58,8 +58,6 @@ def _part(config: RunConfig) -> ProfilePart:
     # What is wrong shall not wait for the training.
     find_backend(profile.backend, "profile.backend")
     graphs_for(profile.backend, profile.precision, "profile.precision")
-    if profile.table is None:
-        check_device(profile.backend, profile.device, "profile.device")
     if min(profile.architectures, part.space.num_architectures) < MIN_ROWS:
         raise ConfigError(
             "profile.architectures",
@@ -68,6 +66,11 @@ def _part(config: RunConfig) -> ProfilePart:
             allowed=f">= {MIN_ROWS}",
         )
     return ProfilePart(space=part, profile=what_is_asked(profile), beam=config.decoding.beam)
+
+
+def _check(part: ProfilePart) -> None:
+    if part.profile.table is None:
+        check_measurable(part.profile)
 
 
 def _fingerprint(part: ProfilePart) -> dict[str, str]:
@@ -153,4 +156,12 @@ def doubtful_architectures(
     return [candidates[index] for index in most_doubtful(measured, values_N, candidates, count)]
 
 
-PROFILE = Stage(name="profile", run=_run, part=_part, needs=("data", "supernet"), fingerprint=_fingerprint, version=2)
+PROFILE = Stage(
+    name="profile",
+    run=_run,
+    part=_part,
+    needs=("data", "supernet"),
+    check=_check,
+    fingerprint=_fingerprint,
+    version=2,
+)

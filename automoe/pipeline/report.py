@@ -17,7 +17,6 @@ from automoe.pipeline.evaluate import hypotheses_file
 from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, PREDICTOR_FILE, QUALITY_FIT, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.predictor_shown import predictor_shown
-from automoe.pipeline.select import bounds_of_median
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, WITH_SHORTLIST, in_precision
 from automoe.predictor.executed_flops import LEARNT, UNIFORM
@@ -104,7 +103,7 @@ def _points(inputs: Inputs, selection: Mapping[str, Any]) -> list[FrontPoint]:
     archive = read_archive(continued if continued.exists() else inputs["search"] / ARCHIVE)
     of_select = inputs["select"] / TABLE_FILE
     table = read_table(of_select if of_select.exists() else inputs["profile"] / TABLE_FILE)
-    measured = {row.digest: Estimate(*bounds_of_median(row)) for row in table.rows}
+    measured = {row.digest: Estimate(*row.bounds()) for row in table.rows}
     front = {record.digest for record in archive.front([LATENCY])}
     coverage = json.loads((inputs["predictor"] / PREDICTOR_FILE).read_bytes())["coverage"]
     limits = [ResolvedLimit(**limit, coverage=coverage) for limit in selection["budget"]]

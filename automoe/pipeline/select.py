@@ -7,7 +7,6 @@ table, `table.jsonl`. What finished stages hold never changes. `rounds.json` say
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +16,12 @@ from typing import Any
 
 from automoe.data import PreparedData
 from automoe.files import read_json, write_atomically, write_json
-from automoe.latency import TABLE_FILE, MeasuredTable, Measurement, ProfileConfig, Profiler, TableWriter, read_table
+from automoe.latency import TABLE_FILE, MeasuredTable, ProfileConfig, Profiler, TableWriter, read_table
 from automoe.pipeline.budget import feasible_limits
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.costing import cost_model
 from automoe.pipeline.files import PREDICTOR_FILE, SELECTION
-from automoe.pipeline.measuring import Bench, what_is_asked
+from automoe.pipeline.measuring import Bench, check_measurable, what_is_asked
 from automoe.pipeline.search import (
     SearchPart,
     evaluations,
@@ -59,8 +58,6 @@ from automoe.search.searchers.focused import FocusedOptions, FocusedSearch
 from automoe.space import Architecture
 
 _ROUNDS = "rounds.json"
-_BETWEEN_SESSIONS = 0.02
-"""Share by which two measurements of one model differ that were made at different times (seen: 0 to 2 %)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +87,11 @@ def _part(config: RunConfig) -> SelectPart:
     )
 
 
+def _check(part: SelectPart) -> None:
+    if part.profile.table is None:  # otherwise nothing is measured
+        check_measurable(part.profile)
+
+
 def _run(part: SelectPart, inputs: Inputs, out: Path) -> None:
     limits = feasible_limits(part.budget, part.space.space, inputs["predictor"])
     measured = read_table(inputs["profile"] / TABLE_FILE)
@@ -103,7 +105,7 @@ def _run(part: SelectPart, inputs: Inputs, out: Path) -> None:
         part.select,
         measure=None if measuring is None else measuring.measure,
         continue_search=searching_on.evaluate,
-        known={row.digest: Estimate(*bounds_of_median(row)) for row in measured.rows},
+        known={row.digest: Estimate(*row.bounds()) for row in measured.rows},
         refit=model.refit,
         quality=part.quality,
     )
@@ -129,7 +131,7 @@ class _Measuring:
         if row is None:
             row = profiler.measure(arch, bench.loads(arch))
             writer.append(row)
-        return bounds_of_median(row)
+        return row.bounds()
 
     def _opened(self) -> tuple[Bench, TableWriter, Profiler]:
         if self._bench is None or self._writer is None or self._profiler is None:
@@ -144,18 +146,6 @@ class _Measuring:
             self._writer = TableWriter(table, header)
             self._profiler = self._bench.profiler(self._writer.baseline_ms)
         return self._bench, self._writer, self._profiler
-
-
-def bounds_of_median(row: Measurement) -> tuple[float, float, float]:
-    """A measured latency and the bounds of what another measurement would find, in milliseconds per sentence.
-
-    Within its session the median is known to `spread`, and lies among the passes; few passes tell no more.
-    The more passes there are, the further off is the slowest, which says nothing of the median. Another session
-    differs besides.
-    """
-    median, between = row.latency_ms, _BETWEEN_SESSIONS * row.latency_ms
-    within = math.inf if row.spread is None else row.spread * median
-    return median, max(row.low_ms, median - within) - between, min(row.high_ms, median + within) + between
 
 
 class RefittedCosts:
@@ -257,4 +247,10 @@ def chosen_architecture(folder: Path) -> Architecture:
     return Architecture.from_dict(selection["architecture"])
 
 
-SELECT = Stage(name="select", run=_run, part=_part, needs=("data", "supernet", "profile", "predictor", "search"))
+SELECT = Stage(
+    name="select",
+    run=_run,
+    part=_part,
+    needs=("data", "supernet", "profile", "predictor", "search"),
+    check=_check,
+)

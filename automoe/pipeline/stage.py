@@ -37,6 +37,10 @@ def _nothing_external(_part: Any) -> dict[str, str]:
     return {}
 
 
+def _nothing_to_check(_part: Any) -> None:
+    pass
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage(Generic[Part]):
     """One step of the pipeline.
@@ -56,6 +60,8 @@ class Stage(Generic[Part]):
     """Raise it when the same inputs give another result or another layout than before."""
     fingerprint: Callable[[Part], dict[str, str]] = _nothing_external
     """Content hash of each input that is not in the run folder (a corpus, a YAML file), by name."""
+    check: Callable[[Part], None] = _nothing_to_check
+    """Refuses what this machine lacks (a GPU), before anything runs; not asked where the result is finished."""
     seeded: bool = True
     """False: the result is the same for every seed, so that another seed does not make it anew."""
 

@@ -22,7 +22,7 @@ CANDIDATES = ("depth_lookup", "ridge", "polynomial", "boosting")
 TRANSFER = "transfer"
 """Tried where there is another device to start from."""
 LEAST_ROWS = {"boosting": 100}
-"""Rows below which a candidate is not tried: trees have never been the best of fewer, and take the longest."""
+"""Rows below which a candidate is not tried: trees can split few rows hardly, and take the longest."""
 
 
 def candidates(features: Features) -> list[str]:

@@ -21,7 +21,7 @@ from automoe.predictor.calibration import (
     interval_factor,
 )
 from automoe.predictor.features import BASE, BASE_COLUMN, Described, Encoder, Features
-from automoe.predictor.predictor import FloatArray, Prediction
+from automoe.predictor.predictor import FloatArray, Prediction, check_format
 from automoe.predictor.regressor import Regressor, find_regressor, spread_of
 from automoe.predictor.seen import Seen
 from automoe.space import Architecture
@@ -197,7 +197,12 @@ class CalibratedPredictor:
     def _with_base(self, features: Features, archs: Described) -> Features:
         if self._base is None or BASE in features.groups:
             return features
-        return features.with_column(BASE_COLUMN, np.log(self._base.predict(archs).mean_N))
+        try:
+            base_N = self._base.predict(archs).mean_N
+        except AutoMoEError as error:
+            hint = "Name a base that learnt the columns of this table: a published table of the other device"
+            raise AutoMoEError(**error.fields() | {"key": "predictor.base", "hint": hint}) from error
+        return features.with_column(BASE_COLUMN, np.log(base_N))
 
 
 def make_predictor(
@@ -222,8 +227,5 @@ def predictor_from_dict(form: Mapping[str, Any]) -> CalibratedPredictor:
     Raises:
         AutoMoEError: it is of another version, or no predictor.
     """
-    if form.get("format") != FORMAT:
-        raise AutoMoEError(
-            "is no predictor of this version of AutoMoE", key="format", value=form.get("format"), allowed=str(FORMAT)
-        )
+    check_format(form, FORMAT)
     return CalibratedPredictor.from_dict(form)

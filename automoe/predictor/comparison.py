@@ -28,7 +28,7 @@ BASELINE = "depth_lookup"
 def compare(predictor: CalibratedPredictor, archs: Described, values_N: FloatArray) -> dict[str, FitReport]:
     """Reports on a fitted predictor, on every regressor that it tried, and on the baseline.
 
-    It costs one fit of each: the predictor's own cross-validation is used.
+    It costs one fit of each that was not chosen: the predictor's own cross-validation is used.
 
     Args:
         predictor: fitted to these architectures.
@@ -39,11 +39,13 @@ def compare(predictor: CalibratedPredictor, archs: Described, values_N: FloatArr
         Reports by kind, the predictor's own first.
     """
     tried = dict(predictor.tried)
+    of_all = {predictor.chosen: predictor.predict(archs).mean_N}
     if BASELINE not in tried:
         baseline = predictor.of_kind(BASELINE)
         baseline.fit_part(archs, values_N)
         tried |= baseline.tried
-    of_all = {kind: _of_all(predictor, kind, archs, values_N) for kind in tried}
+        of_all[BASELINE] = baseline.predict(archs).mean_N
+    of_all |= {kind: _of_all(predictor, kind, archs, values_N) for kind in tried if kind not in of_all}
 
     def report(kinds: Mapping[str, HeldOut], stands_for: str) -> FitReport:
         prediction = _held_out(kinds, predictor.folds_tried, values_N, predictor.coverage)

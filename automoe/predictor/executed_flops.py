@@ -4,10 +4,7 @@ A `Predictor` like that of latency, but it learns shares of tokens (`ExpertShare
 of what it learns from. All of a pass but its experts' part is known exactly; intervals come from cross-validation of
 that part, as `calibration` says.
 
-On the supernets of a quickstart and of a short training on Multi30k, the expert layers' executed FLOPs of held-out
-architectures with unequal widths were off by 0.74 and 0.91 % on average, learnt from 200 architectures (0.93 and
-1.13 % from 50); the value at uniform load was off by 3.7 and 2.4 %. That the loads are counted on 100 sentences, as
-in a measured table, and not on all of the validation split, makes 0.9 and 0.7 % by itself.
+How far off it is, beside the value at uniform load, `experiments/benchmarks/latency/executed_flops.py` finds out.
 
 Shape suffixes: N architectures.
 """
@@ -26,12 +23,14 @@ import numpy.typing as npt
 from automoe.cost import costs
 from automoe.cost.executed import ExpertLoads, executed_expert_flops, executed_flops, uniform_expert_flops
 from automoe.errors import AutoMoEError
-from automoe.predictor.calibration import MIN_ROWS, check_measured, folds_of, interval_factor
+from automoe.predictor.calibration import MIN_ROWS, check_measured, folds_of, interval_factor, rows_for_coverage
 from automoe.predictor.expert_shares import ExpertShares, LayerKind
 from automoe.predictor.features import Described, Features
-from automoe.predictor.predictor import FloatArray, Prediction
+from automoe.predictor.predictor import FloatArray, Prediction, check_format
 from automoe.space import Architecture
 
+FORMAT = 1
+"""Version of the JSON form; a reader refuses any other."""
 TOKENS = 30
 """Source and target tokens of the pass, as for `costs`."""
 LEARNT, UNIFORM = "learnt", "uniform"
@@ -48,6 +47,7 @@ class _Model:
 
     shares: ExpertShares
     factor: float
+    rows: int
 
 
 class ExecutedFlops:
@@ -81,6 +81,11 @@ class ExecutedFlops:
         """The shares that were learnt; they serve sentences of any length, with `executed_flops`."""
         return self._model.shares
 
+    @property
+    def promises(self) -> bool:
+        """Whether enough architectures with experts of unequal width were learnt from to promise the coverage."""
+        return self._model.rows >= rows_for_coverage(self.coverage)
+
     def fit(self, archs: Described, values: npt.ArrayLike) -> None:
         """Learns from architectures whose loads were given, and the FLOPs that these amount to; see `Predictor.fit`.
 
@@ -100,12 +105,12 @@ class ExecutedFlops:
             predicted_N[held_out] = [_expert_flops(archs[row], shares) for row in held_out]
         spread_N = np.array([_spread(arch) for arch in archs])
         doubtful_N = spread_N > _SURE
-        factor = _UNTOLD
-        if doubtful_N.sum() >= MIN_ROWS:
+        factor, rows = _UNTOLD, int(doubtful_N.sum())
+        if rows >= MIN_ROWS:
             factor = interval_factor(
                 experts_N[doubtful_N], predicted_N[doubtful_N], self.coverage, spread_N[doubtful_N]
             )
-        self._fitted = _Model(shares=self._learn(archs), factor=factor)
+        self._fitted = _Model(shares=self._learn(archs), factor=factor, rows=rows)
 
     def fit_loads(self) -> None:
         """Learns from all architectures whose loads were given.
@@ -142,21 +147,30 @@ class ExecutedFlops:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `from_dict`; without the loads that it learnt from."""
         return {
+            "format": FORMAT,
             "kind": self.kind,
             "experts_only": self.experts_only,
             "coverage": self.coverage,
             "folds": self._folds,
             "seed": self._seed,
             "factor": self._model.factor,
+            "rows": self._model.rows,
             "shares": self._model.shares.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> ExecutedFlops:
-        """Reads the JSON form of `to_dict`: it predicts the same, and knows no loads to learn from anew."""
+        """Reads the JSON form of `to_dict`: it predicts the same, and knows no loads to learn from anew.
+
+        Raises:
+            AutoMoEError: it is of another version.
+        """
+        check_format(form, FORMAT)
         settings = {name: form[name] for name in ("kind", "experts_only", "coverage", "folds", "seed")}
         predictor = cls({}, **settings)
-        predictor._fitted = _Model(shares=ExpertShares.from_dict(form["shares"]), factor=form["factor"])
+        predictor._fitted = _Model(
+            shares=ExpertShares.from_dict(form["shares"]), factor=form["factor"], rows=form["rows"]
+        )
         return predictor
 
     @property

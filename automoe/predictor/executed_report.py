@@ -116,7 +116,10 @@ def executed_row(predictor: ExecutedFlops, arch: Architecture) -> tuple[str, int
     )
     note = "expected, as trained routers load the experts"
     if lower < upper:
-        note += f"; {100 * predictor.coverage:g} % of architectures lie within {lower:,} to {upper:,}"
+        share = f"{100 * predictor.coverage:g} % of architectures lie" if predictor.promises else "perhaps"
+        note += f"; {share} within {lower:,} to {upper:,}"
+        if not predictor.promises:
+            note += f", since it learnt from too few to promise {100 * predictor.coverage:g} %"
     if unseen := predictor.outside([arch])[0]:
         note += f"; a guess, nothing was seen of {', '.join(unseen)}"
     return "FLOPs executed", mean, note

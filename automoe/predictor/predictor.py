@@ -5,11 +5,14 @@ Shape suffixes: N architectures.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from automoe.errors import AutoMoEError
 
 if TYPE_CHECKING:
     from automoe.predictor.features import Described
@@ -33,6 +36,21 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.mean_N)
+
+
+def check_format(form: Mapping[str, Any], version: int) -> None:
+    """Checks that the JSON form of a predictor is of the version that is read.
+
+    Raises:
+        AutoMoEError: it is of another version, or no predictor.
+    """
+    if form.get("format") != version:
+        raise AutoMoEError(
+            "is no predictor of this version of AutoMoE",
+            key="format",
+            value=form.get("format"),
+            allowed=str(version),
+        )
 
 
 class Predictor(Protocol):

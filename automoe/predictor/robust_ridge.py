@@ -1,9 +1,7 @@
 """Ridge regression that a few wrong rows do not lead astray: what `Ridge`, `Polynomial` and `Transfer` learn with.
 
-Squared errors up to three times the usual error, absolute ones beyond (Huber 1964), by reweighting. On the published
-table that was disturbed most, a Raspberry Pi's, the mean relative error of a polynomial falls from 3.5 % with squares
-to 2.9 %, at 2 % more root mean squared error; on the others both change by 2 % at most. A bound of 1.345, the usual
-one, takes a disturbed fifth of a table for outliers altogether: 7 % more.
+Squared errors up to three times the usual error, absolute ones beyond (Huber 1964), by reweighting. The common bound
+of 1.345 would take a disturbed fifth of a table for outliers altogether.
 
 Shape suffixes: N rows, F features, A strengths of the penalty.
 """

@@ -5,8 +5,8 @@ Shape suffixes: N architectures, F features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ class Scaling:
     def __call__(self, features: Features) -> FloatArray:
         """The scaled features, z_NF; each row's do not depend on the other rows."""
         return (features.columns(self.names) - np.array(self.centre)) / np.array(self.scale)
+
+    def times(self, share: Callable[[str], float]) -> Scaling:
+        """The same with each feature times a share, given its name: what it counts before anything is learnt."""
+        scale = (scale / share(name) for name, scale in zip(self.names, self.scale, strict=True))
+        return replace(self, scale=tuple(scale))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `from_dict`."""

@@ -22,7 +22,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 BEGIN = time.monotonic()  # PyTorch takes seconds to import, and the minutes are those that a user waits
 HERE = Path(__file__).resolve().parent
@@ -179,7 +178,7 @@ class Table:
             return
         self.writer.settle()
         stream = io.StringIO()
-        rows = [_csv_row(row) for row in self.writer.rows]
+        rows = [row.columns() for row in self.writer.rows]
         lines = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         lines.writeheader()
         lines.writerows(rows)
@@ -211,15 +210,6 @@ def _header(sample: Sample, config: ProfileConfig, panel_digest: str) -> TableHe
         machine=describe_machine(),
         versions=versions,
     )
-
-
-def _csv_row(row: Measurement) -> dict[str, Any]:
-    form: dict[str, Any] = {"digest": row.digest}
-    for name, side in (("encoder", row.arch.encoder), ("decoder", row.arch.decoder)):
-        form[f"{name}_dim"], form[f"{name}_layers"] = side.dim, len(side.layers)
-        form[f"{name}_experts"] = sum(layer.num_experts for layer in side.layers)
-    form |= {key: value for key, value in row.to_dict().items() if not isinstance(value, dict)}
-    return form | {"decoder_ms": row.decoder_ms, "drift": row.drift, "drifted": row.drifted}
 
 
 def measure_together(

@@ -239,7 +239,7 @@ def test_an_architecture_beyond_what_was_measured_is_predicted_with_a_warning_th
 @pytest.mark.parametrize("content", ["{}", '{"kind": "ridge"}', "[1, 2]", "no JSON"])
 def test_a_file_that_is_no_predictor_is_an_error(run, tmp_path, content):
     (tmp_path / "predictor.json").write_text(content)
-    with pytest.raises(AutoMoEError, match=r"predictor\.json"):
+    with pytest.raises(AutoMoEError, match=r"predictor\.json: .*Learn it again: automoe predictor run=NAME"):
         run("tiny", "--predictor", str(tmp_path / "predictor.json"))
 
 
@@ -249,7 +249,7 @@ def test_a_missing_predictor_is_an_error(run, tmp_path):
     folder = RunFolder(tmp_path / "new")
     with folder.locked(create=True):
         pass
-    with pytest.raises(AutoMoEError, match=r"the run has no predictor yet.*automoe predictor run=new"):
+    with pytest.raises(AutoMoEError, match=r"new: --predictor: holds no finished predictor.*run=NAME"):
         run("tiny", "--predictor", str(folder.path))
 
 

@@ -181,6 +181,17 @@ def without(line, key):
         (lambda lines: [change(lines[0], format=2), *lines[1:]], r":1: format=2: .*\(allowed: 3\)"),
         (lambda lines: [change(lines[0], batch=0), *lines[1:]], r":1: batch=0: is not a whole number"),
         (lambda lines: [change(lines[0], lengths=7), *lines[1:]], r":1: lengths=7: is no list"),
+        (lambda lines: [change(lines[0], lengths=[]), *lines[1:]], r":1: lengths=\[\]: is no list"),
+        (lambda lines: [change(lines[0], lengths=[5, "6"]), *lines[1:]], r":1: lengths=.*: is no list of lengths"),
+        (lambda lines: [change(lines[0], lengths=[5, 1]), *lines[1:]], r":1: lengths=\[5, 1\]: .*>= 2"),
+        (lambda lines: [change(lines[0], tolerance="little"), *lines[1:]], r":1: tolerance=little: is no share"),
+        (lambda lines: [change(lines[0], tolerance=1), *lines[1:]], r":1: tolerance=1: is no share"),
+        *[
+            (lambda lines, name=name: [change(lines[0], **{name: 7}), *lines[1:]], rf":1: {name}=7: is no text")
+            for name in ("space_digest", "space_name", "device", "backend", "precision", "routing")
+        ],
+        (lambda lines: [change(lines[0], panel_digest=None), *lines[1:]], r":1: panel_digest=None: is no text"),
+        (lambda lines: [change(lines[0], reference_digest=[]), *lines[1:]], r":1: reference_digest=\[\]: is no text"),
         (lambda lines: [change(lines[0], machine="mine"), *lines[1:]], r":1: machine=mine: describes no machine"),
         (lambda lines: [change(lines[0], reference_baseline_ms=None), *lines[1:]], r":1: reference_baseline_ms=None"),
         (lambda lines: [*lines[:2], without(lines[2], "latency_ms")], r":3: latency_ms: the column is missing"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from automoe.errors import AutoMoEError, RunError
+from automoe.errors import AutoMoEError, ConfigError, RunError
 from automoe.pipeline.execute import execute
 from automoe.pipeline.manifest import FORMAT, MANIFEST, read_manifest
 from automoe.pipeline.run_folder import RunFolder
@@ -95,6 +95,18 @@ def test_finished_stages_are_skipped_and_unchanged(tmp_path, capsys):
     assert execute(STAGES, config, "report") == folders
     assert capsys.readouterr().err.count("finished earlier") == 3
     assert {path: state for path, state in states(tmp_path).items() if path in before} == before
+
+
+def test_what_a_stage_lacks_is_refused_before_anything_runs_unless_its_result_is_finished(tmp_path):
+    def refuse(power):
+        raise ConfigError("power", power, "needs what this machine has not")
+
+    config, sums = Toy(runs_dir=str(tmp_path)), dataclasses.replace(SUMS, check=refuse)
+    with pytest.raises(ConfigError, match="power=2: needs"):
+        execute((NUMBERS, sums, REPORT), config, "report")
+    assert not list(tmp_path.iterdir())
+    execute(STAGES, config, "sums")  # where it is not refused
+    assert set(execute((NUMBERS, sums, REPORT), config, "report")) == {"numbers", "sums", "report"}
 
 
 def test_a_changed_configuration_makes_a_new_folder_beside_the_old_one(tmp_path):

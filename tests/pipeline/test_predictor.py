@@ -154,6 +154,13 @@ def test_a_wrong_kind_or_base_is_refused_and_leaves_no_result(learnt, table, set
     assert not list(Path("runs").rglob("fit.json"))
 
 
+def test_a_base_that_learnt_what_a_published_table_does_not_tell_is_named_with_its_key(learnt, table, tmp_path):
+    predictor, _ = learn(Learnable.of(read_table(TINY_TABLE)), PredictorConfig(kind="ridge", folds=3), 1)
+    Path("ours.json").write_text(json.dumps(predictor.to_dict()))
+    with pytest.raises(AutoMoEError, match=r"predictor\.base: .*learnt from sums\..* Name a base that learnt"):
+        learnt(table, kind="transfer", base="ours.json")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

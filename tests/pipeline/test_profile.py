@@ -17,6 +17,7 @@ from automoe.nn.expert_loads import expert_loads
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.measuring import Bench
 from automoe.pipeline.profile import doubtful_architectures
+from automoe.pipeline.run import SEARCH_STAGES
 from automoe.pipeline.supernet import trained_model
 from automoe.space import (
     DecoderLayerChoices,
@@ -154,13 +155,49 @@ def test_settings_that_a_recorded_table_does_not_depend_on_make_nothing_anew(tin
     ("profile", "device", "message"),
     [
         ({"threads": 2}, "cpu-1t", "profile.threads=2: measures on cpu-2t, .*cpu-1t. Set profile.threads=1, or"),
-        ({"device": "cuda"}, "cpu-1t", "profile.device=cuda: measures on cuda, .*cpu-1t. Set profile.device=cpu, or"),
-        ({}, "cuda", "profile.device=cpu: measures on cpu-1t, .* meant for cuda. Set profile.device=cuda, or"),
+        ({"device": "cuda"}, "cpu-1t", "profile.device=cuda: measures on cuda, .*cpu-1t. Set profile=cpu, or"),
+        ({}, "cuda", "profile.device=cpu: measures on cpu-1t, .* meant for cuda. Set profile=cuda, or"),
     ],
 )
 def test_limit_on_another_device_than_is_measured_names_the_key_to_change(profile, device, message):
     with pytest.raises(ConfigError, match=message):
         RunConfig(profile=ProfileConfig(**profile), budget={"latency_ms": {"max": 5, "device": device}})
+
+
+GPU = ProfileConfig(device="cuda", backend="torch", precision="bfloat16")
+
+
+@pytest.mark.parametrize("table", [None, "gpu.jsonl"])
+def test_stages_that_measure_and_no_others_need_the_device(monkeypatch, table):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    config = RunConfig(
+        space="tiny", profile=replace(GPU, table=table), budget={"latency_ms": {"max": 5, "device": "cuda"}}
+    )
+    lacking = []
+    for stage in SEARCH_STAGES:
+        part = stage.part(config)  # planning a finished run needs no device
+        try:
+            stage.check(part)
+        except ConfigError as error:
+            assert error.key == "profile.device"
+            lacking.append(stage.name)
+    assert lacking == (["profile", "select", "evaluate"] if table is None else ["evaluate"])
+
+
+def test_without_the_gpu_that_evaluate_measures_on_nothing_is_trained_even_with_a_recorded_table(
+    tiny_run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    header, *rows = (tiny_run.run_dir / "profile/current/table.jsonl").read_text().splitlines()
+    of_gpu = {"device": "cuda", "backend": "torch", "precision": "bfloat16"}
+    (tmp_path / "gpu.jsonl").write_text("\n".join([json.dumps(json.loads(header) | of_gpu), *rows]) + "\n")
+    overrides = [
+        *("profile=cuda", f"profile.table={tmp_path}/gpu.jsonl", f"runs_dir={tmp_path}/runs"),
+        "budget.latency_ms.device=cuda",
+    ]
+    message = refused(tiny_run, capsys, *overrides, stage="evaluate")
+    assert "profile.device=cuda: is no device of this machine" in message
+    assert not (tmp_path / "runs").exists()
 
 
 TINY = read_space(find_space("tiny"))

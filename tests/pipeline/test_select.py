@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from automoe.cli import main
-from automoe.latency import ProfileConfig, read_table
+from automoe.latency import ProfileConfig
 from automoe.pipeline import search as search_stage
 from automoe.pipeline import select as select_stage
 from automoe.pipeline.compose import compose
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.stage import Inputs
 from automoe.search import Quality, read_archive
-from tests.conftest import TINY_TABLE
 from tests.search.analytic import loss
 
 KILLER = Path(__file__).parent / "killer"
@@ -28,17 +27,6 @@ def copied(tiny_run, tmp_path):
     """A copy of the tiny run that may be changed."""
     shutil.copytree(tiny_run.run_dir, tmp_path / "tiny", symlinks=True)
     return tmp_path
-
-
-def test_one_slow_pass_among_many_does_not_move_the_bounds_and_few_passes_bound_by_themselves():
-    (row, *_) = read_table(TINY_TABLE).rows
-    ms = row.latency_ms
-    known = replace(row, spread=0.01, repeats=15, low_ms=0.9 * ms, high_ms=1.02 * ms)
-    median, low, high = select_stage.bounds_of_median(known)
-    assert (median, low, high) == pytest.approx((ms, 0.97 * ms, 1.03 * ms))
-    assert select_stage.bounds_of_median(replace(known, high_ms=2 * ms)) == (median, low, high)
-    few = replace(known, spread=None, repeats=3)
-    assert select_stage.bounds_of_median(few) == pytest.approx((ms, 0.88 * ms, 1.04 * ms))
 
 
 def test_with_a_recorded_table_the_choice_does_not_depend_on_how_much_is_measured():

@@ -3,6 +3,7 @@ import numpy as np
 from automoe.predictor import make_predictor
 from automoe.predictor.comparison import BASELINE, compare
 from automoe.predictor.features import AVERAGES, BASE, SIZES, SUMS, Encoder
+from automoe.predictor.regressors.ridge import Ridge
 from tests.predictor.samples import measured
 
 ARCHS, VALUES_N = measured(40, 0.03)
@@ -18,6 +19,13 @@ def test_a_kind_stands_beside_the_baseline_and_a_choice_beside_all_that_was_trie
     assert list(reports("ridge")) == ["ridge", BASELINE]
     found = list(reports("auto"))
     assert found[0] == "auto" and {BASELINE, "ridge"} < set(found[1:]) and len(found) == len(set(found))
+
+
+def test_what_was_chosen_is_not_fitted_again(monkeypatch):
+    predictor = make_predictor("ridge", folds=4)
+    predictor.fit(ARCHS, VALUES_N)
+    monkeypatch.setattr(Ridge, "fit", None)
+    assert compare(predictor, ARCHS, VALUES_N)["ridge"].spearman_within_depth > 0
 
 
 def test_a_row_is_predicted_without_its_value_and_its_error_widens_no_interval_of_its_own():

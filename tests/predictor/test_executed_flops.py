@@ -216,6 +216,23 @@ def test_a_row_of_costs_says_the_interval_and_what_was_never_seen():
     assert executed_row(fitted(), DENSE)[2] == "expected, as trained routers load the experts"
 
 
+def test_too_few_architectures_with_unequal_experts_promise_nothing_and_say_so():
+    arch = next(iter(NEW))
+    for count, promised in ((8, False), (9, True)):
+        predictor = ExecutedFlops(routed(count))
+        predictor.fit_loads()
+        for each in (predictor, ExecutedFlops.from_dict(predictor.to_dict())):
+            note = executed_row(each, arch)[2]
+            assert ("90 % of architectures lie within" in note) == promised
+            assert ("too few to promise 90 %" in note) != promised
+
+
+def test_a_form_of_another_version_is_refused():
+    for form in ({}, fitted().to_dict() | {"format": 0}):
+        with pytest.raises(AutoMoEError, match=r"format.*no predictor of this version"):
+            ExecutedFlops.from_dict(form)
+
+
 def test_a_table_of_averages_cannot_tell_what_is_executed():
     with pytest.raises(AutoMoEError, match="need architectures"):
         fitted().predict(Encoder.for_architectures(list(NEW), ("averages",)).encode(list(NEW)))

@@ -1,4 +1,5 @@
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from automoe.errors import AutoMoEError
 from automoe.predictor import Features, FittedRegressor
 from automoe.predictor.features import Encoder
 from automoe.predictor.regressor import REGRESSORS, find_regressor, spread_of
+from automoe.predictor.regressors import mlp
 from automoe.predictor.regressors.boosting import Boosting
 from tests.predictor.samples import architectures, latency_ms, measured, other_device
 
@@ -123,6 +125,19 @@ def test_from_twenty_rows_of_a_scaled_device_transfer_errs_less_than_starting_an
         alone = FittedRegressor.fit("ridge", archs, values_N)(NEW)
         errors["ridge"].append(np.mean(np.abs(alone / np.array([latency_ms(arch) for arch in NEW]) - 1)))
     assert np.mean(errors["transfer"]) < 0.8 * np.mean(errors["ridge"])
+
+
+def test_a_network_is_kept_only_if_it_errs_less_on_its_held_out_rows_than_none():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        z_NF, target_N = rng.standard_normal((40, 4)), rng.standard_t(1.5, 40)  # nothing to learn
+        networks_MHF, _ = mlp._train(z_NF, target_N)
+        held_out_MN = mlp._held_out(40, np.random.default_rng([zlib.crc32(b"mlp"), 40, 4]))
+        hidden_MHN = np.tanh(networks_MHF[:, :, :-1] @ np.column_stack([z_NF, np.ones(40)]).T)
+        said_MN = (networks_MHF[:, :, -1:] * hidden_MHN).sum(axis=1)
+        for said_N, held_out_N in zip(said_MN, held_out_MN, strict=True):
+            error = np.abs(said_N - target_N)[held_out_N].mean()
+            assert error <= np.abs(target_N)[held_out_N].mean() * (1 + 1e-12)
 
 
 def test_transfer_without_another_device_is_refused():

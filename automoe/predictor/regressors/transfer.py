@@ -5,7 +5,7 @@ Shape suffixes: N architectures, F features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,11 +48,9 @@ class Transfer(LinearFunction):
                 value="transfer",
                 hint="Give a predictor that learnt another device (predictor.base), or take another kind",
             )
-        scaling, log_N = Scaling.of(features), np.log(values_N)
-        share = [_OF_OTHER if name == BASE_COLUMN else 1.0 for name in scaling.names]
-        scaling = replace(scaling, scale=tuple(s / by for s, by in zip(scaling.scale, share, strict=True)))
-        z_NF = scaling(features)
-        fit = robust_ridge(z_NF, log_N - features.columns([BASE_COLUMN])[:, 0], np.ones(len(log_N)))
+        scaling = Scaling.of(features).times(lambda name: _OF_OTHER if name == BASE_COLUMN else 1.0)
+        log_N = np.log(values_N)
+        fit = robust_ridge(scaling(features), log_N - features.columns([BASE_COLUMN])[:, 0], np.ones(len(log_N)))
         return cls(
             scaling=scaling,
             weight=tuple(fit.weight_F.tolist()),

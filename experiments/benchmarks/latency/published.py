@@ -30,14 +30,12 @@ import common
 import numpy as np
 import numpy.typing as npt
 
-from automoe.evaluation.ranks import spearman
 from automoe.files import sha256_of
 from automoe.latency.hat_table import PublishedTable, read_hat_table
 from automoe.latency.stretches import contaminated_stretches, without
-from automoe.predictor import CalibratedPredictor, make_predictor
+from automoe.predictor import CalibratedPredictor, FitReport, Prediction, make_predictor
 from automoe.predictor.automatic import AUTO
 from automoe.predictor.calibration import folds_of
-from automoe.predictor.features import Features
 from automoe.predictor.regressor import REGRESSORS, find_regressor
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,6 +52,7 @@ LISTED: dict[str, tuple[range, ...]] = {
     "wmt14ende_cpu_raspberrypi": (range(0, 101),),
 }
 """The tables, and their contaminated stretches as people found them, in the medians of 100 rows."""
+FIGURES = ("rmse", "mape", "spearman", "kendall", "spearman_within_depth")
 BASELINES = ("depth_lookup", "linear")
 KINDS = (*(kind for kind in REGRESSORS if kind != "transfer"), AUTO)
 """All that can learn from one table."""
@@ -84,7 +83,10 @@ def split(tables: Tables) -> list[dict[str, Any]]:
             begin = time.process_time()
             predictor = fitted(kind, table, train)
             seconds = time.process_time() - begin
-            found[kind] = figures(predictor, table, test) | {"chosen": predictor.chosen, "fit_s": seconds}
+            found[kind] = figures(table, test, predictor.predict(table.features.take(test))) | {
+                "chosen": predictor.chosen,
+                "fit_s": seconds,
+            }
             say(name, kind, found[kind])
         best = {key: min(found[kind][key] for kind in BASELINES) for key in ("rmse", "mape")}
         for kind, row in found.items():
@@ -103,8 +105,9 @@ def clean(tables: Tables) -> list[dict[str, Any]]:
             predicted_N = np.empty(len(table))
             for others, held_out in folds:
                 predicted_N[kept[held_out]] = learn(table, kept[others], kept[held_out])
-            row = {"table": name, "rows": len(kept), "column": column}
-            found.append(row | errors(table.latency_ms_N[kept], predicted_N[kept], table.features.depth_N[kept]))
+            figures_ = figures(table, kept, Prediction.exact(predicted_N[kept]), learn(table, kept, kept))
+            del figures_["coverage"]
+            found.append({"table": name, "rows": len(kept), "column": column, **figures_})
             say(name, column, found[-1])
         best = min(row["rmse"] for row in found if row["column"] != AUTO)
         rows += [row | {"rmse_ratio": row["rmse"] / best} for row in found]
@@ -125,7 +128,9 @@ def stretches(tables: Tables) -> list[dict[str, Any]]:
         train, test = permuted[:-200], np.intersect1d(permuted[-200:], ordinary)
         learnt = {"all": train, "ordinary": np.intersect1d(train, ordinary)}
         rmse = {
-            f"rmse_{kind}_from_{part}_rows": figures(fitted(kind, table, rows_), table, test)["rmse"]
+            f"rmse_{kind}_from_{part}_rows": figures(
+                table, test, fitted(kind, table, rows_).predict(table.features.take(test))
+            )["rmse"]
             for kind in ("linear", "polynomial")
             for part, rows_ in learnt.items()
         }
@@ -158,9 +163,8 @@ def transfer(tables: Tables) -> list[dict[str, Any]]:
             for draw in range(DRAWS):
                 permuted = np.random.default_rng(draw).permutation(ordinary[name])
                 few, test = permuted[:count], permuted[count:]
-                for method, (mean_N, covered) in from_few(table, base, few, test).items():
-                    figure = errors(table.latency_ms_N[test], mean_N, table.features.depth_N[test])
-                    drawn.setdefault(method, []).append(figure | {"coverage": covered})
+                for method, prediction in from_few(table, base, few, test).items():
+                    drawn.setdefault(method, []).append(figures(table, test, prediction))
             for method, found in drawn.items():
                 medians = {key: float(np.median([figure[key] for figure in found])) for key in found[0]}
                 rows.append({"table": name, "from": other, "rows": count, "method": method} | medians)
@@ -168,13 +172,11 @@ def transfer(tables: Tables) -> list[dict[str, Any]]:
     return rows
 
 
-def from_few(
-    table: PublishedTable, base: CalibratedPredictor, few: Rows, test: Rows
-) -> dict[str, tuple[FloatArray, float]]:
-    """Predictions of the test rows by each method, and the share of them that its intervals cover."""
+def from_few(table: PublishedTable, base: CalibratedPredictor, few: Rows, test: Rows) -> dict[str, Prediction]:
+    """Predictions of the test rows by each method."""
     few_N, ratio_N = table.latency_ms_N[few], base.predict(table.features).mean_N
     scaled_N = ratio_N[test] * np.exp(np.median(np.log(few_N / ratio_N[few])))
-    found = {"other device, scaled": (scaled_N, np.nan)}
+    found = {"other device, scaled": Prediction.exact(scaled_N)}
     for method, kind, start in (
         ("these rows alone, depth_lookup", "depth_lookup", None),
         ("these rows alone, auto", AUTO, None),
@@ -183,9 +185,7 @@ def from_few(
     ):
         predictor = make_predictor(kind, base=start)
         predictor.fit(table.features.take(few), few_N)
-        prediction, measured_N = predictor.predict(table.features.take(test)), table.latency_ms_N[test]
-        covered_N = (prediction.lower_N <= measured_N) & (measured_N <= prediction.upper_N)
-        found[method] = prediction.mean_N, float(np.mean(covered_N))
+        found[method] = predictor.predict(table.features.take(test))
     return found
 
 
@@ -241,37 +241,22 @@ def fitted(kind: str, table: PublishedTable, rows: Rows, folds: int = FOLDS) -> 
     return predictor
 
 
-def figures(predictor: CalibratedPredictor, table: PublishedTable, rows: Rows) -> dict[str, float]:
-    """`errors` of the rows, and the share of them that the intervals cover."""
-    features: Features = table.features.take(rows)
-    measured_N, prediction = table.latency_ms_N[rows], predictor.predict(features)
-    covered_N = (prediction.lower_N <= measured_N) & (measured_N <= prediction.upper_N)
-    return errors(measured_N, prediction.mean_N, features.depth_N) | {"coverage": float(np.mean(covered_N))}
+def figures(
+    table: PublishedTable, rows: Rows, prediction: Prediction, of_all_N: FloatArray | None = None
+) -> dict[str, float]:
+    """Figures of the package's own report: RMSE in ms, MAPE in percent, rank correlations, and coverage as a share.
 
-
-def errors(measured_N: FloatArray, predicted_N: FloatArray, depth_N: Rows) -> dict[str, float]:
-    """RMSE in ms, MAPE in percent, rank correlation in all and within depths (their mean by rows), R2."""
-    within = [
-        (
-            np.sum(here_N),
-            spearman(measured_N[here_N], predicted_N[here_N]) if told_apart(predicted_N[here_N]) else 0.0,
-        )
-        for here_N in (depth_N == depth for depth in np.unique(depth_N))
-        if np.sum(here_N) > 2
-    ]
-    square = np.mean((measured_N - predicted_N) ** 2)
-    return {
-        "rmse": float(np.sqrt(square)),
-        "mape": float(100 * np.mean(np.abs(predicted_N / measured_N - 1))),
-        "spearman": spearman(measured_N, predicted_N),
-        "spearman_within_depth": float(sum(rows * rho for rows, rho in within) / sum(rows for rows, _ in within)),
-        "r2": float(1 - square / np.var(measured_N)),
-    }
-
-
-def told_apart(predicted_N: FloatArray) -> bool:
-    """A lookup has one value a fold for a depth: folds of higher values leave lower means, an order that is none."""
-    return len(np.unique(predicted_N)) > min(FOLDS, len(predicted_N) - 1)
+    Args:
+        table: that was predicted.
+        rows: of it.
+        prediction: of the rows.
+        of_all_N: what one model that has learnt from all rows predicts, where folds were predicted by one each.
+    """
+    of_all_N = prediction.mean_N if of_all_N is None else of_all_N
+    report = FitReport.of(table.features.take(rows), table.latency_ms_N[rows], prediction, of_all_N)
+    found = {name: float(getattr(report, name) or 0) for name in FIGURES}
+    # What has no interval covers nothing, and says so.
+    return found | {"coverage": report.coverage if np.any(prediction.lower_N < prediction.upper_N) else np.nan}
 
 
 def say(table: str, what: str, row: Mapping[str, Any]) -> None:

@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from workers import ONE_THREAD, Spec
 
+from automoe.machine import describe_machine
+
 if TYPE_CHECKING:
     import pandas as pd
 
 HERE = Path(__file__).parent
+MACHINE = describe_machine()
+"""Found at once: later this process is kept on one core, and would count no other."""
 CTRANSLATE2_SETTINGS = {
     "": {},
     " packed": {"CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"},
@@ -28,7 +32,6 @@ CTRANSLATE2_SETTINGS = {
 }
 """CTranslate2's own settings: which is the fastest differs from machine to machine. Its default on AMD is AVX2."""
 _PACKAGES = ("numpy", "onnxruntime", "ctranslate2", "torch", "ve-fairseq", "scikit-learn", "sentencepiece")
-_ISA_FLAGS = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8")
 
 
 def options(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
@@ -75,7 +78,7 @@ def automoe(folder: Path, precision: str, label: str | None = None, **more: Any)
 def ctranslate2(folder: Path, precision: str) -> list[Spec]:
     """CTranslate2 on a model, in each of the settings of which the fastest one counts."""
     wanted = {"folder": str(folder), "precision": precision}
-    has_avx512 = "avx512f" in cpu_info().get("flags", "").split()
+    has_avx512 = "avx512f" in MACHINE["isa"]
     return [
         Spec(label=f"ctranslate2 {precision}{name}", engine="ctranslate2", options=wanted, environment=environment)
         for name, environment in CTRANSLATE2_SETTINGS.items()
@@ -144,21 +147,11 @@ def write_table(
     (out / f"{name}.json").write_text(json.dumps(form, indent=2) + "\n")
 
 
-def cpu_info() -> dict[str, str]:
-    """What the system says of its last processor."""
-    info = Path("/proc/cpuinfo").read_text().replace("\t\t", "\t")
-    return dict(line.split("\t: ", 1) for line in info.splitlines() if "\t: " in line)
-
-
 def machine() -> dict[str, Any]:
-    """Processor, versions, date."""
-    fields = cpu_info()
-    flags = fields.get("flags", "").split()
+    """What is measured on, its load and versions, and the date."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": f"{fields.get('model name')} (family {fields.get('cpu family')}, model {fields.get('model')})",
-        "instructions": " ".join(flag for flag in _ISA_FLAGS if flag in flags),
-        "cores": os.cpu_count(),
+        **MACHINE,
         "load": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": {package: found for package in ("automoe", *_PACKAGES) if (found := _version(package))},
