@@ -176,6 +176,9 @@ def _own_config(transformer: Transformer) -> dict[str, Any]:
         "dropout": config.dropout,
         "attention_dropout": config.attention_dropout,
         "activation_dropout": config.activation_dropout,
+        "expert_dropout": config.expert_dropout,
+        "router_jitter": config.router_jitter,
+        "capacity_factor": config.capacity_factor,
     }
 
 

@@ -2,7 +2,8 @@
 
 from automoe.nn.config import TransformerConfig
 from automoe.nn.cross_entropy import smoothed_cross_entropy
-from automoe.nn.experts import Expert, Routing, dispatch_naive, dispatch_sorted, feed_forward, route
+from automoe.nn.dispatch import Expert, dispatch_naive, dispatch_sorted, feed_forward
+from automoe.nn.router import Routing, route
 from automoe.nn.router_losses import balance_loss, mean_router_losses, router_z_loss
 from automoe.nn.torch_device import DTYPES, find_device
 from automoe.nn.torch_stepper import TorchStepper

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from automoe.nn.attention import Attention, KeyValue
 from automoe.nn.config import TransformerConfig
-from automoe.nn.experts import ExpertLayer, Routing
+from automoe.nn.experts import ExpertLayer
 from automoe.nn.norm import ElasticLayerNorm
+from automoe.nn.router import Routing
 from automoe.space import DecoderLayerArch, EncoderLayerArch
 
 
@@ -28,7 +29,7 @@ class _Layer(nn.Module):
             query_dim=dim, memory_dim=dim, qkv_dim=arch.qkv_dim, dropout=config.attention_dropout
         )
         self.self_norm = ElasticLayerNorm(dim)
-        self.experts = ExpertLayer(dim=dim, widths=arch.expert_widths, activation_dropout=config.activation_dropout)
+        self.experts = ExpertLayer(dim=dim, widths=arch.expert_widths, config=config)
         self.expert_norm = ElasticLayerNorm(dim)
 
     def _residual(self, x_NLD: Tensor, norm: ElasticLayerNorm, part: Callable[[Tensor], Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from automoe.nn.experts import Routing
+from automoe.nn.router import Routing
 
 
 def balance_loss(routing: Routing) -> Tensor:

@@ -22,9 +22,9 @@ from automoe.errors import SpaceError
 from automoe.nn.attention import KeyValue
 from automoe.nn.config import TransformerConfig
 from automoe.nn.embedding import sinusoid
-from automoe.nn.experts import Routing
 from automoe.nn.layers import DecoderLayer, EncoderLayer, prefixed
 from automoe.nn.norm import ElasticLayerNorm
+from automoe.nn.router import Routing
 from automoe.space import Architecture, Placement
 
 Routings = dict[tuple[str, int], Routing]

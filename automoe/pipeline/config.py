@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,12 +40,26 @@ class ModelConfig:
     attention_dropout: float = 0.0
     """On attention weights."""
     activation_dropout: float = 0.0
-    """On the hidden units of each expert."""
+    """On the hidden units of a layer's only feed-forward network."""
+    expert_dropout: float | None = None
+    """On the hidden units of each of several experts; None: as activation_dropout."""
+    router_jitter: float = 0.0
+    """Routers see their inputs multiplied by noise from 1 - jitter to 1 + jitter in training."""
+    capacity_factor: float | None = None
+    """Room of each expert in training, as a multiple of its even share of a batch; None: room for all."""
 
     def __post_init__(self) -> None:
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ConfigError(f"model.{name}", getattr(self, name), allowed="0 <= p < 1")
+        for name in ("dropout", "attention_dropout", "activation_dropout", "expert_dropout", "router_jitter"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < 1.0:
+                raise ConfigError(f"model.{name}", value, allowed="0 <= p < 1")
+        if self.capacity_factor is not None and not 0.0 < self.capacity_factor < math.inf:
+            raise ConfigError(
+                "model.capacity_factor",
+                self.capacity_factor,
+                "leaves experts no room",
+                allowed="> 0, or null: room for all",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,18 @@
 import pytest
 import torch
 
-from automoe.nn import Expert, balance_loss, dispatch_naive, dispatch_sorted, feed_forward, route, router_z_loss
-from automoe.nn.experts import ExpertLayer, Routing
+from automoe.nn import (
+    Expert,
+    TransformerConfig,
+    balance_loss,
+    dispatch_naive,
+    dispatch_sorted,
+    feed_forward,
+    route,
+    router_z_loss,
+)
+from automoe.nn.experts import ExpertLayer
+from automoe.nn.router import Routing, capacity
 
 DIM = 6
 
@@ -56,7 +66,7 @@ def test_gradients_are_those_of_finite_differences():
 
 
 def test_single_expert_is_a_dense_layer():
-    layer = ExpertLayer(dim=DIM, widths=[7], activation_dropout=0.0)
+    layer = ExpertLayer(dim=DIM, widths=[7], config=TransformerConfig(vocab_size=5))
     assert layer.router_weight is None
     x_TD = tokens(4, torch.float32)
     y_TD, routing = layer(x_TD, widths=[7], top_k=1, slots=[0])
@@ -122,3 +132,87 @@ def test_z_loss_is_log_experts_squared_at_zero_logits_and_pulls_logits_to_zero()
     large = torch.full((3, 4), 5.0, requires_grad=True)
     router_z_loss(routing._replace(logits_TE=large)).backward()
     assert (large.grad > 0).all()
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+@pytest.mark.parametrize("room", [1, 2, 3, 5, 100])
+def test_sorted_dispatch_equals_the_naive_loop_where_experts_are_full_with_gradients(room, top_k):
+    layer, weight = experts([5, 3, 8, 1]), router(4)
+    x_TD = tokens(17)
+    parameters = [x_TD, weight, *(w for expert in layer for w in expert)]
+
+    def outcome(dispatch):
+        y_TD = dispatch(x_TD, route(x_TD, weight, top_k)._replace(room=room), layer)
+        return y_TD, torch.autograd.grad(y_TD.square().sum(), parameters, allow_unused=True)
+
+    (y, grads), (y_naive, grads_naive) = outcome(dispatch_sorted), outcome(dispatch_naive)
+    torch.testing.assert_close(y, y_naive, atol=1e-12, rtol=0)
+    for grad, naive in zip(grads, grads_naive, strict=True):
+        assert (grad is None) == (naive is None)
+        if grad is not None:
+            torch.testing.assert_close(grad, naive, atol=1e-11, rtol=0)
+
+
+def test_a_full_expert_drops_exactly_the_later_tokens_and_they_leave_the_layer_as_zero():
+    chosen = torch.tensor([0, 1, 0, 0, 2, 0, 1, 0])
+    logits_TE = torch.nn.functional.one_hot(chosen, 3).double() * 5
+    probs_TE = logits_TE.softmax(1)
+    routing = Routing(chosen[:, None], probs_TE.max(1, keepdim=True).values, logits_TE, probs_TE)
+    room = capacity(8, 3, 1, 1.0)
+    assert room == 3  # 8 / 3, rounded up
+    y_TD = dispatch_sorted(tokens(8), routing._replace(room=room), experts([4, 4, 4]))
+    assert routing._replace(room=room).dropped() == 2 and routing.dropped() == 0
+    assert (y_TD == 0).all(dim=1).tolist() == [False, False, False, False, False, True, False, True]
+    kept = dispatch_sorted(tokens(8), routing, experts([4, 4, 4]))
+    torch.testing.assert_close(y_TD[[0, 1, 2, 3, 4, 6]], kept[[0, 1, 2, 3, 4, 6]], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("num_tokens, num_experts, top_k", [(1, 2, 1), (7, 3, 1), (16, 4, 2), (5, 5, 3)])
+def test_a_capacity_factor_of_all_experts_drops_nothing_and_any_leaves_room_for_one(num_tokens, num_experts, top_k):
+    assert capacity(num_tokens, num_experts, top_k, num_experts) >= num_tokens
+    assert capacity(num_tokens, num_experts, top_k, 1e-9) == 1
+
+
+def noisy_layer(**settings):
+    torch.manual_seed(0)
+    config = TransformerConfig(vocab_size=5, **settings)
+    layer = ExpertLayer(dim=DIM, widths=[7, 5, 6], config=config)
+    return lambda x_TD: layer(x_TD, widths=[7, 5, 6], top_k=1, slots=[0, 1, 2])[0], layer
+
+
+@pytest.mark.parametrize("settings", [{"expert_dropout": 0.5}, {"router_jitter": 0.9}, {"capacity_factor": 0.3}])
+def test_noise_and_capacity_change_training_and_nothing_in_evaluation(settings):
+    x_TD = tokens(64, torch.float32).detach() * 3
+    forward, layer = noisy_layer(**settings)
+    plain, _ = noisy_layer()
+    assert not torch.equal(forward(x_TD), plain(x_TD))
+    layer.eval()
+    assert torch.equal(forward(x_TD), forward(x_TD)) and torch.equal(forward(x_TD), plain(x_TD))
+
+
+def test_jitter_changes_what_the_router_sees_and_not_what_experts_get():
+    x_TD, weight = tokens(64), router(3)
+    torch.manual_seed(0)
+    noisy, still = route(x_TD, weight, jitter=0.5), route(x_TD, weight)
+    assert not torch.equal(noisy.logits_TE, still.logits_TE)
+    same = (noisy.expert_TK == still.expert_TK)[:, 0]
+    layer = experts([4, 3, 5])
+    # Divided by its gate, the output of a token that kept its expert is that of the expert on the plain state.
+    y, z = (dispatch_sorted(x_TD, routing, layer) / routing.gate_TK for routing in (noisy, still))
+    torch.testing.assert_close(y[same], z[same])
+
+
+def test_an_only_expert_takes_the_dropout_of_activations_and_several_that_of_experts():
+    torch.manual_seed(0)
+    config = TransformerConfig(vocab_size=5, activation_dropout=0.9, expert_dropout=0.0)
+    x_TD = tokens(8, torch.float32)
+    several = ExpertLayer(dim=DIM, widths=[7, 7], config=config)
+    one = ExpertLayer(dim=DIM, widths=[7], config=config)
+    results = [several(x_TD, widths=[7, 7], top_k=1, slots=[0, 1])[0] for _ in range(2)]
+    assert torch.equal(*results)
+    results = [one(x_TD, widths=[7], top_k=1, slots=[0])[0] for _ in range(2)]
+    assert not torch.equal(*results)
+    inherits = TransformerConfig(vocab_size=5, activation_dropout=0.9)
+    several = ExpertLayer(dim=DIM, widths=[7, 7], config=inherits)
+    results = [several(x_TD, widths=[7, 7], top_k=1, slots=[0, 1])[0] for _ in range(2)]
+    assert not torch.equal(*results)

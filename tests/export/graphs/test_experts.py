@@ -12,7 +12,7 @@ pytest.importorskip("onnxruntime")
 from automoe.export.graphs.builder import GraphBuilder  # noqa: E402
 from automoe.export.graphs.experts import expert_layer  # noqa: E402
 from automoe.export.graphs.precision import Float32, Int8  # noqa: E402
-from automoe.nn.experts import Expert, dispatch_naive, route  # noqa: E402
+from automoe.nn import Expert, dispatch_naive, route  # noqa: E402
 from tests.architectures import encoder_layer  # noqa: E402
 from tests.export.graphs.single import normal, run_graph  # noqa: E402
 
