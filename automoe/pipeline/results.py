@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from automoe.data import PreparedData
@@ -49,7 +50,14 @@ def _training_table(made: Result) -> str:
         [record["update"], f"{record['nll_loss']:.4f}", *(f"{record['panel'][member]:.4f}" for member in members)]
         for record in validations
     ]
-    return f"{format_table(['update', 'validation loss (nats a token)', *members], rows)}\n{made['folder']}"
+    header = ["update", "validation loss (nats a token)", *members]
+    if validations and all("routers" in record for record in validations):
+        header += ["loads' CV, mean", "entropy, least"]
+        for row, record in zip(rows, validations, strict=True):
+            reports = record["routers"].values()
+            row += [f"{mean(report['cv'] for report in reports):.2f}",
+                    f"{min(report['entropy'] for report in reports):.2f}"]  # fmt: skip
+    return f"{format_table(header, rows)}\n{made['folder']}"
 
 
 def _profile(folders: Folders) -> Result:

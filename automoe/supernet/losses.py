@@ -1,4 +1,4 @@
-"""The loss of a sandwich: cross-entropy for the largest sub-network, which teaches the others in place.
+"""The loss of a step: cross-entropy for the sub-network that is visited first, which teaches the others in place.
 
 Shape suffixes: B sentences, L target length, V vocabulary.
 """
@@ -21,9 +21,9 @@ class SandwichLoss(NamedTuple):
     loss: Tensor
     """Mean over the sub-transformers of what each learns; carries the gradient."""
     nll: Tensor
-    """Negative log-likelihood of the largest, without gradient."""
+    """Negative log-likelihood of the first, without gradient."""
     distillation: Tensor
-    """Mean over the others of their distillation from the largest, without gradient; 0 if there are none."""
+    """Mean over the others of their distillation from the first, without gradient; 0 if there are none."""
     balance: Tensor
     """Load-balancing loss, mean over the sub-transformers and their expert layers."""
     z: Tensor
@@ -35,20 +35,21 @@ def sandwich_loss(
 ) -> SandwichLoss:
     """The loss of one step of the supernet's training.
 
-    The largest learns from the reference. All others learn from the reference and, with the weight
-    `config.distillation`, from the largest, which gets no gradient from teaching (Yu & Huang 2019, section 3.2).
+    The first, in a sandwich the largest, learns from the reference. All others learn from the reference and, with the
+    weight `config.distillation`, from the first, which gets no gradient from teaching (Yu & Huang 2019, section 3.2).
+    On a single path there are no others.
 
     Args:
-        outputs: what each sub-transformer of `visits` said, the largest first.
+        outputs: what each sub-transformer of `visits` said, in their order.
         target_BL: reference ids.
         config: share and temperature of the distillation.
         smoothing: label smoothing of the cross-entropy.
     """
-    largest, *others = outputs
-    loss, nll = smoothed_cross_entropy(largest.logits_NLV, target_BL, smoothing)
+    first, *others = outputs
+    loss, nll = smoothed_cross_entropy(first.logits_NLV, target_BL, smoothing)
     distillation = nll.new_zeros(())
     if others:
-        soft_BLV = soft_targets(largest.logits_NLV, config.temperature)
+        soft_BLV = soft_targets(first.logits_NLV, config.temperature)
         losses = [
             distilled_cross_entropy(
                 other.logits_NLV,

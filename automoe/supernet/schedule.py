@@ -1,12 +1,14 @@
 """Which sub-transformers are trained at an update, and which are validated: pure functions of the seed.
 
 The sandwich rule (Yu & Huang 2019, section 3.1; BigNAS, Yu et al. 2020): each step trains the largest, the
-smallest and some random sub-networks. Placements are drawn anew each time, so that no expert is always
-the first (HAT and AutoMoE train expert e of M in (M - e) / M of the steps).
+smallest and some random sub-networks. Single path (Guo et al. 2020; HAT and AutoMoE): each step trains one random
+sub-network, uniformly drawn. Fair placements are drawn anew each time, so that no expert is always the first
+(AutoMoE trains expert e of M in (M - e) / M of the steps).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,22 +34,32 @@ def visits(space: SearchSpace, config: SupernetConfig, seed: int, update: int) -
 
     Args:
         space: the architectures that there are.
-        config: how many are drawn.
+        config: by which rule, how many are drawn, and on which experts.
         seed: of the training.
         update: optimiser steps before this one.
 
     Returns:
-        The largest, the smallest and `config.random` drawn ones, in this order; of a space with a single
-        architecture that one alone.
+        By the sandwich rule the largest, the smallest and `config.random` drawn ones, in this order; a single drawn
+        one on a single path; of a space with a single architecture that one alone.
     """
     largest = space.largest()
-    whole = Visit(largest, supernet_placement(largest))
+    whole = Visit(largest, Placement.first(largest))  # which has no expert left to choose among
     if space.num_architectures == 1:
         return (whole,)
-    envelope = space.envelope()
     rng = np.random.default_rng([seed, _VISITS, update])
-    archs = (space.smallest(), *(space.sample(rng) for _ in range(config.random)))
-    return (whole, *(Visit(arch, Placement.sample(arch, envelope, rng)) for arch in archs))
+    drawn = [space.sample(rng) for _ in range(config.random)]
+    if config.rule == "single_path":
+        return _placed(drawn, space, config, rng)
+    return (whole, *_placed([space.smallest(), *drawn], space, config, rng))
+
+
+def _placed(
+    archs: Sequence[Architecture], space: SearchSpace, config: SupernetConfig, rng: np.random.Generator
+) -> tuple[Visit, ...]:
+    if config.placements == "first":
+        return tuple(Visit(arch, Placement.first(arch)) for arch in archs)
+    envelope = space.envelope()
+    return tuple(Visit(arch, Placement.sample(arch, envelope, rng)) for arch in archs)
 
 
 def panel(space: SearchSpace, config: SupernetConfig, seed: int) -> dict[str, Visit]:

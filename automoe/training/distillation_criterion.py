@@ -47,4 +47,5 @@ class AutoMoEDistillation(AutoMoECriterion):
         logits_NLV, extra = model(**net_input)
         losses = distillation_loss(logits_NLV, teacher_NLV, sample["target"], self.config, self.label_smoothing)
         balance, z = mean_router_losses(list(extra["routings"].values()), logits_NLV)
-        return self.output(sample, losses.loss, losses.nll, balance, z, distillation=losses.distillation)
+        distillation = {"distillation": losses.distillation}
+        return self.output(sample, losses.loss, losses.nll, balance, z, extra["routings"], **distillation)

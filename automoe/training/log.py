@@ -1,4 +1,9 @@
-"""The record of a training: `training.jsonl`, one line each for training losses and validations."""
+"""The record of a training: `training.jsonl`, one line each for training losses and validations.
+
+Where layers have several experts, a line has `routers`: by layer ("encoder 0") a `RouterReport`, over the batches of
+the step or over the validation set. Of a supernet it is that of the largest sub-transformer; but in the training of a
+single path that of the one which the step visited.
+"""
 
 from __future__ import annotations
 

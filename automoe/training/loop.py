@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,11 @@ from automoe.nn.model_folder import write_model
 from automoe.progress import Progress
 from automoe.training.checkpoints import Best, CheckpointFolder, epoch_batches
 from automoe.training.config import TrainingConfig
-from automoe.training.criterion import PANEL
+from automoe.training.criterion import PANEL, ROUTERS
 from automoe.training.inherit import load_initial
 from automoe.training.log import TrainingLog
 from automoe.training.registration import AutoMoETranslationTask
+from automoe.training.router_log import router_reports
 from automoe.training.train import SandwichObjective, TrainingJob
 
 _LOG_EVERY = 50
@@ -106,11 +109,13 @@ class _Training:
         batches = iterators.GroupedIterator(epoch_iterator.next_epoch_itr(shuffle=True), settings.update_freq)
         self.trainer.begin_epoch(epoch_iterator.epoch)
         for samples in batches:
-            losses = _train_step(self.trainer, samples, settings.lr)
+            with metrics.aggregate() as meters:
+                losses = _train_step(self.trainer, samples, settings.lr)
             update = self.trainer.get_num_updates()
             self.progress.advance(note=f"loss {losses['loss']:.3f}")
             if update % _LOG_EVERY == 0:
-                self.log.write("train", update, **losses, lr=self.trainer.get_lr())
+                routers = _routers(meters[ROUTERS].val) if ROUTERS in meters else {}
+                self.log.write("train", update, **losses, lr=self.trainer.get_lr(), **routers)
             if update % settings.validate_every == 0 or update == settings.max_updates:
                 self.validate_and_save(epoch_iterator, update)
             if update == settings.max_updates:
@@ -122,12 +127,13 @@ class _Training:
         Raises:
             TrainingError: the validation loss is NaN or infinite.
         """
-        loss, panel = _validate(self.trainer)
+        loss, panel, counts = _validate(self.trainer)
         if not math.isfinite(loss):  # before it is saved: the newest checkpoint must be one to go on from
             if update == 0:
                 raise _unusable(loss)
             raise _diverged(f"update {update}: the validation loss is {loss}", self.settings.lr)
-        self.log.write("valid", update, nll_loss=loss, **({"panel": panel} if panel else {}))
+        members = {"panel": panel} if panel else {}
+        self.log.write("valid", update, nll_loss=loss, **members, **_routers(counts))
         if self.best is None or loss < self.best.loss:
             self.best = Best(update, loss)
         self.checkpoints.save(self.trainer, epoch_iterator, self.best, loss)
@@ -171,9 +177,16 @@ def _no_memory(update: int) -> TrainingError:
     )
 
 
-def _validate(trainer: Any) -> tuple[float, dict[str, float]]:
-    """Negative log-likelihood per token on the validation set, in nats; and that of each of the panel, if any."""
+def _routers(counts: Mapping[str, float]) -> dict[str, Any]:
+    """What a record says of the routers; nothing where there are none."""
+    return {"routers": router_reports(counts)} if counts else {}
+
+
+def _validate(trainer: Any) -> tuple[float, dict[str, float], Counter[str]]:
+    """Negative log-likelihood per token on the validation set, in nats; that of each of the panel, if any; and the
+    router counts of the architecture or, of a panel, of the largest."""
     totals: dict[str, float] = {}
+    counts: Counter[str] = Counter()
     size = 0.0
     with metrics.aggregate(new_root=True):
         for sample in trainer.get_valid_iterator("valid").next_epoch_itr(shuffle=False, set_dataset_epoch=False):
@@ -182,8 +195,10 @@ def _validate(trainer: Any) -> tuple[float, dict[str, float]]:
             size += meters["nll_loss"].count
             for name in ("nll_loss", *(name for name in meters if name.startswith(PANEL))):
                 totals[name] = totals.get(name, 0.0) + meters[name].sum
+            if ROUTERS in meters:
+                counts.update(meters[ROUTERS].val)
     loss = totals.pop("nll_loss") / size
-    return loss, {name.removeprefix(PANEL): total / size for name, total in totals.items()}
+    return loss, {name.removeprefix(PANEL): total / size for name, total in totals.items()}, counts
 
 
 def _finish(model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path, info: dict[str, str]) -> None:
@@ -200,6 +215,9 @@ def _fairseq_config(job: TrainingJob, save_dir: Path) -> Any:
         *("--arch", "automoe_transformer", "--architecture", json.dumps(job.architecture.to_dict())),
         *("--dropout", str(model.dropout), "--attention-dropout", str(model.attention_dropout)),
         *("--activation-dropout", str(model.activation_dropout)),
+        *([] if model.expert_dropout is None else ["--expert-dropout", str(model.expert_dropout)]),
+        *("--router-jitter", str(model.router_jitter)),
+        *([] if model.capacity_factor is None else ["--capacity-factor", str(model.capacity_factor)]),
         *([] if model.pre_norm else ["--post-norm"]),
         *job.objective.flags(),
         *("--label-smoothing", str(training.label_smoothing)),

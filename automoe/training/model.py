@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from fairseq.dataclass import FairseqDataclass
@@ -35,7 +35,18 @@ class AutoMoETransformerConfig(FairseqDataclass):
     post_norm: bool = field(default=False, metadata={"help": "layer norm after each residual sum, not before"})
     dropout: float = field(default=0.1, metadata={"help": "dropout on embeddings and sub-layer outputs"})
     attention_dropout: float = field(default=0.0, metadata={"help": "dropout on attention weights"})
-    activation_dropout: float = field(default=0.0, metadata={"help": "dropout on hidden units of experts"})
+    activation_dropout: float = field(
+        default=0.0, metadata={"help": "dropout on hidden units of feed-forward networks"}
+    )
+    expert_dropout: Optional[float] = field(  # noqa: UP045  fairseq cannot read the type `float | None`
+        default=None, metadata={"help": "the same where a layer has several experts (default: activation_dropout)"}
+    )
+    router_jitter: float = field(
+        default=0.0, metadata={"help": "noise on what routers see in training: a factor of 1 - jitter to 1 + jitter"}
+    )
+    capacity_factor: Optional[float] = field(  # noqa: UP045
+        default=None, metadata={"help": "room of an expert in training, of its even share (default: room for all)"}
+    )
 
 
 @register_model("automoe_transformer", dataclass=AutoMoETransformerConfig)
@@ -58,6 +69,9 @@ class AutoMoETransformerModel(BaseFairseqModel):
             dropout=cfg.dropout,
             attention_dropout=cfg.attention_dropout,
             activation_dropout=cfg.activation_dropout,
+            expert_dropout=cfg.expert_dropout,
+            router_jitter=cfg.router_jitter,
+            capacity_factor=cfg.capacity_factor,
         )
         return cls(Transformer(arch, config), task.target_dictionary)
 

@@ -32,7 +32,7 @@ class PlainObjective:
 
 @dataclass(frozen=True, kw_only=True)
 class SandwichObjective:
-    """The losses of several sub-transformers at once, see `supernet.sandwich_loss`."""
+    """The losses of the sub-transformers that `supernet.visits` names, see `supernet.sandwich_loss`."""
 
     space: SearchSpace
     config: SupernetConfig
@@ -49,6 +49,7 @@ class SandwichObjective:
         space = replace(self.space, name="space")  # a name may hold what fairseq's configuration gives a meaning
         return [
             *("--criterion", "automoe_sandwich", "--space", json.dumps(space.to_dict())),
+            *("--rule", self.config.rule, "--placements", self.config.placements),
             *("--random-architectures", str(self.config.random), "--panel", str(self.config.panel)),
             *("--distillation", str(self.config.distillation)),
             *("--distillation-temperature", str(self.config.temperature)),

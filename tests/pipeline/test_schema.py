@@ -99,7 +99,7 @@ def test_every_key_of_a_shipped_file_has_a_comment(path):
         assert not line.strip() or is_section or "#" in line, f"{path}:{number}: {line}"
 
 
-@pytest.mark.parametrize("group", ["data", "model", "training", "decoding"])
+@pytest.mark.parametrize("group", ["data", "model", "supernet", "training", "decoding"])
 def test_shipped_groups_hold_known_keys_only(group):
     hints = {f.name: f.default_factory for f in dataclasses.fields(RunConfig)}
     files = sorted((CONF / group).glob("*.yaml"))

@@ -89,8 +89,11 @@ def test_the_largest_learns_nothing_from_teaching():
     torch.testing.assert_close(gradient, torch.autograd.grad(alone, scores)[0])
 
 
-def test_one_architecture_has_the_plain_loss_bit_for_bit():
-    space, config = one_point_space(), SupernetConfig()
+@pytest.mark.parametrize(("space", "config"), [
+    (one_point_space(), SupernetConfig()),
+    (small_space(), SupernetConfig(rule="single_path", distillation=0.0)),
+], ids=["one point", "single path"])  # fmt: skip
+def test_one_architecture_has_the_plain_loss_bit_for_bit(space, config):
     outputs = outputs_of(supernet(space), space, config)
     found = sandwich_loss(outputs, batch()[1], config, SMOOTHING)
     loss, nll = smoothed_cross_entropy(outputs[0].logits_NLV, batch()[1], SMOOTHING)

@@ -11,6 +11,7 @@ from fairseq.logging import metrics
 from automoe.errors import TrainingError
 from automoe.nn import Transformer, TransformerConfig
 from automoe.nn.model_folder import write_model
+from automoe.training import loop
 from automoe.training.checkpoints import CheckpointFolder
 from automoe.training.distillation_criterion import AutoMoEDistillation, AutoMoEDistillationConfig
 from automoe.training.log import TrainingLog, read_log
@@ -28,11 +29,18 @@ class FakeTrainer:
     """What the loop asks of fairseq's Trainer; a step changes nothing."""
 
     def __init__(self, criterion, arch):
+        self.arch = arch
         self.model = AutoMoETransformerModel(Transformer(arch, CONFIG), Dictionary())
         self.criterion = criterion
         ids_NL = torch.randint(4, 19, (2, 5), generator=torch.Generator().manual_seed(0))
         net_input = {"src_tokens": ids_NL, "src_lengths": torch.tensor([5, 5]), "prev_output_tokens": ids_NL}
         self.batch = {"net_input": net_input, "target": ids_NL, "ntokens": ids_NL.numel(), UPDATE: 0}
+
+    def begin_epoch(self, epoch):
+        pass
+
+    def get_lr(self):
+        return 0.5
 
     def get_num_updates(self):
         return 4
@@ -42,7 +50,8 @@ class FakeTrainer:
 
     def train_step(self, samples):
         with metrics.aggregate() as meters:
-            self.criterion.train().reduce_metrics([self.criterion(self.model.train(), samples[0])[2]])
+            criterion, model = self.criterion.train(), self.model.train()
+            criterion.reduce_metrics([criterion(model, sample)[2] for sample in samples])
         return meters.get_smoothed_values()
 
     def valid_step(self, sample):
@@ -69,6 +78,21 @@ def distillation(folder):
 def trainer(request, tmp_path):
     torch.manual_seed(0)
     return request.param(tmp_path)
+
+
+def test_a_step_logs_the_loads_of_its_own_batches(monkeypatch, trainer, tmp_path):
+    monkeypatch.setattr(loop, "_LOG_EVERY", 1)
+    log, progress = TrainingLog(tmp_path, resumed_at=None), SimpleNamespace(advance=lambda **_: None)
+    job = tiny_job(tmp_path, update_freq=2)
+    training = _Training(job.training, trainer, None, log, progress, None)
+    training.run_epoch(SimpleNamespace(next_epoch_itr=lambda **_: [trainer.batch] * 4, epoch=1))
+    first, second = read_log(tmp_path)
+    layers = [f"{side} {index}" for side, index, layer in trainer.arch.layers() if layer.num_experts > 1]
+    assert list(first.get("routers", {})) == list(second.get("routers", {})) == layers
+    for layer in layers:
+        assert sum(second["routers"][layer]["loads"]) == pytest.approx(1, abs=1e-3)
+        assert second["routers"][layer]["dropped"] == 0
+    assert not any("load:" in name for name in trainer.train_step([trainer.batch]))  # what fairseq prints
 
 
 def ruin(trainer):

@@ -10,6 +10,7 @@ from fairseq.data import Dictionary
 from automoe.data import PreparedData
 from automoe.distill import DistillConfig
 from automoe.errors import SpaceError, TrainingError
+from automoe.nn import TransformerConfig
 from automoe.nn.model_folder import read_model, write_model
 from automoe.space import find_architecture, read_space
 from automoe.supernet import SupernetConfig, panel, supernet_placement, visits
@@ -60,6 +61,7 @@ def student_job(data, teacher, initial=None, **training):
 @pytest.mark.parametrize("objective", [
     PlainObjective(),
     SandwichObjective(space=SPACE, config=CONFIG),
+    SandwichObjective(space=SPACE, config=SupernetConfig(rule="single_path", placements="first", distillation=0.0)),
     DistillObjective(teacher=find_architecture("tiny"), config=DistillConfig(share=0.3, initial="random")),
 ])  # fmt: skip
 @pytest.mark.parametrize("initial", [None, find_architecture("tiny")])
@@ -88,6 +90,33 @@ def test_every_sub_transformer_is_logged_with_the_loss_that_the_evaluator_finds(
     evaluator = SupernetEvaluator(read_model(supernet), validation_batches(PreparedData.open(data)))
     for name, visit in panel(SPACE, CONFIG, seed=7).items():
         assert evaluator.loss(visit.arch) == pytest.approx(logged[name], abs=1e-5)
+
+
+def test_loads_of_a_validation_are_those_of_the_largest_on_the_validation_set(data, supernet):
+    update = json.loads((supernet / "model.json").read_text())["update"]
+    [logged] = [r["routers"] for r in read_log(supernet) if r["kind"] == "valid" and r["update"] == update]
+    evaluator = SupernetEvaluator(read_model(supernet), validation_batches(PreparedData.open(data)))
+    loads = evaluator.loads(SPACE.largest())
+    assert list(logged) == [f"{side} {layer}" for side, layer in loads]
+    for (side, layer), counts in loads.items():
+        shares = [count / sum(counts) for count in counts]
+        assert logged[f"{side} {layer}"]["loads"] == pytest.approx(shares, abs=1e-3)  # batches differ
+
+
+def test_single_path_is_trained_and_logs_the_loads_of_what_it_visits(data, tmp_path):
+    config = SupernetConfig(rule="single_path", distillation=0.0, panel=0)
+    objective = SandwichObjective(space=SPACE, config=config)
+    model = TransformerConfig(vocab_size=200, capacity_factor=1.0, router_jitter=0.01)
+    job = replace(supernet_job(data, max_updates=50, validate_every=50), model=model, objective=objective)
+    train(job, tmp_path)
+    trained, valid = read_log(tmp_path)
+    [visit] = visits(SPACE, config, job.seed, 49)  # the last of 50 updates
+    layers = [f"{side} {index}" for side, index, layer in visit.arch.layers() if layer.num_experts > 1]
+    assert list(trained["routers"]) == layers
+    assert any(trained["routers"][layer]["dropped"] > 0 for layer in layers)
+    assert all(report["dropped"] == 0 for report in valid["routers"].values())
+    assert trained["distillation"] == 0
+    assert valid["nll_loss"] == pytest.approx(sum(valid["panel"].values()) / 2)
 
 
 def test_killed_supernet_training_ends_with_the_same_bits(data, supernet, tmp_path):
