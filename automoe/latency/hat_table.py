@@ -46,7 +46,7 @@ _SPREADS = ("latency_std_encoder", "latency_std_decoder")
 COLUMNS = (*FEATURE_COLUMNS, _ENCODER, _DECODER, *_SPREADS)
 """What a table must hold, in any order."""
 _DEPTH = "decoder_layer_num"
-GZIP = b"\x1f\x8b"
+_GZIP = b"\x1f\x8b"
 """What such a file begins with, whatever its name."""
 _LEAST_MS, _MOST_MS = 1.0, 60_000.0
 """The middle of a table in milliseconds lies between these: between 50 and 13,000 in those that were published. In
@@ -112,7 +112,7 @@ def unpacked(path: Path) -> bytes:
             file=path,
             hint="Give a table.jsonl that `profile` wrote, or a published latency table (.csv, .csv.gz)",
         ) from error
-    if not content.startswith(GZIP):
+    if not content.startswith(_GZIP):
         return content
     try:
         return gzip.decompress(content)

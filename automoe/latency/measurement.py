@@ -12,10 +12,10 @@ from automoe.space import Architecture
 
 DRIFT_LIMIT = 0.1
 """A row is called drifted when the reference took this share more or less than on the table's average. The correction
-takes away half of a drift or more (a model and the reference do not slow down quite alike), so of a tenth up to 5 %
-may be left, which is as much as two measurements of one model on a noisy machine differ by."""
+leaves a third of a drift or less (a model and the reference do not slow down quite alike): of a tenth some 3 %."""
 BETWEEN_SESSIONS = 0.02
-"""Share by which two measurements of one model differ that were made at different times (seen: 0 to 2 %)."""
+"""Share by which two measurements of one model differ that were made at different times (seen: half of them by less
+than 1.1 to 1.8 %, with another process on the second core or without)."""
 _TIMES = ("latency_ms", "encoder_ms", "low_ms", "high_ms", "reference_ratio", "raw_ms", "reference_ms")
 _COLUMNS = (
     *("digest", "latency_ms", "encoder_ms", "decoder_ms", "low_ms", "high_ms", "spread", "reference_ratio"),

@@ -106,6 +106,11 @@ def read_table(path: Path) -> MeasuredTable:
         raise DataError(
             f"cannot be read ({error.strerror})", file=path, hint="Give a table.jsonl that `profile` wrote"
         ) from error
+    return measured_table(content, path)
+
+
+def measured_table(content: bytes, path: Path) -> MeasuredTable:
+    """Reads the bytes of a whole measured table; `path` is where they come from. Raises as `read_table`."""
     header, rows = parse_table(content, path)
     if header is None:
         raise DataError("is empty", file=path, hint="Give a table.jsonl that `profile` wrote")
