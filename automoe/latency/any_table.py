@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from automoe.latency.hat_table import PublishedTable, parse_hat_table, unpacked
+from automoe.latency.hat_table import PublishedTable, parse_hat_table
+from automoe.latency.packed import unpacked
 from automoe.latency.table import MeasuredTable, measured_table
 
 

@@ -10,10 +10,8 @@ Shape suffixes: N measurements, F features.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automoe.errors import DataError, did_you_mean
+from automoe.latency.packed import unpacked
 from automoe.predictor.calibration import MIN_ROWS
 from automoe.predictor.features import AVERAGES, Features
 from automoe.predictor.layer_averages import AVERAGE_NAMES
@@ -46,8 +45,6 @@ _SPREADS = ("latency_std_encoder", "latency_std_decoder")
 COLUMNS = (*FEATURE_COLUMNS, _ENCODER, _DECODER, *_SPREADS)
 """What a table must hold, in any order."""
 _DEPTH = "decoder_layer_num"
-_GZIP = b"\x1f\x8b"
-"""What such a file begins with, whatever its name."""
 _LEAST_MS, _MOST_MS = 1.0, 60_000.0
 """The middle of a table in milliseconds lies between these: between 50 and 13,000 in those that were published. In
 seconds it would lie below, in microseconds above."""
@@ -96,28 +93,6 @@ def read_hat_table(path: Path) -> PublishedTable:
             where.
     """
     return parse_hat_table(unpacked(path), path)
-
-
-def unpacked(path: Path) -> bytes:
-    """The bytes of a file, decompressed if they are gzip's, whatever its name.
-
-    Raises:
-        DataError: it cannot be read, or is torn.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror})",
-            file=path,
-            hint="Give a table.jsonl that `profile` wrote, or a published latency table (.csv, .csv.gz)",
-        ) from error
-    if not content.startswith(_GZIP):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"is a damaged gzip file: {error}", file=path, hint="Copy or compress it again") from error
 
 
 def parse_hat_table(content: bytes, path: Path) -> PublishedTable:

@@ -12,10 +12,11 @@ from automoe.space import Architecture
 
 DRIFT_LIMIT = 0.1
 """A row is called drifted when the reference took this share more or less than on the table's average. The correction
-leaves a third of a drift or less (a model and the reference do not slow down quite alike): of a tenth some 3 %."""
+takes away half of a drift or more (a model and the reference do not slow down quite alike): of a tenth up to 5 % may
+be left."""
 BETWEEN_SESSIONS = 0.02
-"""Share by which two measurements of one model differ that were made at different times (seen: half of them by less
-than 1.1 to 1.8 %, with another process on the second core or without)."""
+"""Share by which measurements of one model usually differ that were made at different times: on a shared machine half
+of them by less than 1.8 %, and a tenth by more than 8 % (`experiments/benchmarks/latency`)."""
 _TIMES = ("latency_ms", "encoder_ms", "low_ms", "high_ms", "reference_ratio", "raw_ms", "reference_ms")
 _COLUMNS = (
     *("digest", "latency_ms", "encoder_ms", "decoder_ms", "low_ms", "high_ms", "spread", "reference_ratio"),
@@ -106,7 +107,7 @@ class Measurement:
         return abs(self.drift - 1) > DRIFT_LIMIT
 
     def bounds(self) -> tuple[float, float, float]:
-        """The latency and the bounds of what another measurement would find, in milliseconds per sentence.
+        """The latency and the bounds of what another measurement would usually find, in milliseconds per sentence.
 
         Within its session the median is known to `spread`, and lies among the passes; few passes tell no more.
         The more passes there are, the further off is the slowest, which says nothing of the median. Another session

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from automoe.errors import AutoMoEError, DataError, DependencyError, SpaceError
 from automoe.latency.measurement import Measurement
+from automoe.latency.packed import unpacked
 from automoe.latency.table_header import TableHeader
 from automoe.latency.unit import check_milliseconds
 from automoe.space import Architecture
@@ -94,19 +95,13 @@ class MeasuredTable:
 
 
 def read_table(path: Path) -> MeasuredTable:
-    """Reads a whole measured table.
+    """Reads a whole measured table, plain or compressed (`.gz`).
 
     Raises:
         DataError: the file is missing, damaged, holds no measurement or is not in milliseconds; file and line say
             where.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror})", file=path, hint="Give a table.jsonl that `profile` wrote"
-        ) from error
-    return measured_table(content, path)
+    return measured_table(unpacked(path), path)
 
 
 def measured_table(content: bytes, path: Path) -> MeasuredTable:

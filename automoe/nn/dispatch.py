@@ -76,7 +76,7 @@ def dispatch_sorted(x_TD: Tensor, routing: Routing, experts: Sequence[Expert], h
     return y_PD if top_k == 1 else y_PD.view(-1, top_k, x_TD.shape[1]).sum(dim=1)
 
 
-def dispatch_naive(x_TD: Tensor, routing: Routing, experts: Sequence[Expert], capacity: int | None = None) -> Tensor:
+def dispatch_naive(x_TD: Tensor, routing: Routing, experts: Sequence[Expert]) -> Tensor:
     """The same as `dispatch_sorted`, one token and one expert at a time: the reference for tests."""
     taken = [0] * len(experts)
     rows = []

@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_ROUNDING = 1e-9
+"""50 * 1.1 is a little more than 55 in floating point."""
+
 
 class Routing(NamedTuple):
     """How a layer's router scored its tokens, and which experts it chose, whether they have room or not."""
@@ -82,4 +85,4 @@ def route(
 
 def capacity(num_tokens: int, num_experts: int, top_k: int, factor: float) -> int:
     """Tokens that an expert has room for: its even share times `factor`, rounded up (Switch, equation 3)."""
-    return math.ceil(num_tokens * top_k / num_experts * factor)
+    return max(1, math.ceil(num_tokens * top_k / num_experts * factor - _ROUNDING))

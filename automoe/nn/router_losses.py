@@ -16,7 +16,7 @@ from automoe.nn.router import Routing
 def balance_loss(routing: Routing) -> Tensor:
     """Load-balancing loss of one layer (Fedus et al. 2022, equations 4-6), without its coefficient.
 
-    `E * sum_e f_e P_e` with f the share of (token, choice) pairs that expert e received, which carries no
+    `E * sum_e f_e P_e` with f the share of (token, choice) pairs that chose expert e, which carries no
     gradient, and P the mean router probability. It is 1 when both are uniform and E when all tokens go to
     one expert with certainty.
     """

@@ -57,7 +57,7 @@ class ModelConfig:
             raise ConfigError(
                 "model.capacity_factor",
                 self.capacity_factor,
-                "leaves experts no room",
+                "is no room that experts can have",
                 allowed="> 0, or null: room for all",
             )
 

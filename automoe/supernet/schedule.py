@@ -2,8 +2,8 @@
 
 The sandwich rule (Yu & Huang 2019, section 3.1; BigNAS, Yu et al. 2020): each step trains the largest, the
 smallest and some random sub-networks. Single path (Guo et al. 2020; HAT and AutoMoE): each step trains one random
-sub-network, uniformly drawn. Fair placements are drawn anew each time, so that no expert is always the first
-(AutoMoE trains expert e of M in (M - e) / M of the steps).
+sub-network, every choice drawn uniformly. Fair placements are drawn anew each time, so that no expert is always the
+first (AutoMoE trains expert e of M in (M - e) / M of the steps).
 """
 
 from __future__ import annotations

@@ -171,6 +171,7 @@ def test_a_full_expert_drops_exactly_the_later_tokens_and_they_leave_the_layer_a
 def test_a_capacity_factor_of_all_experts_drops_nothing_and_any_leaves_room_for_one(num_tokens, num_experts, top_k):
     assert capacity(num_tokens, num_experts, top_k, num_experts) >= num_tokens
     assert capacity(num_tokens, num_experts, top_k, 1e-9) == 1
+    assert capacity(200, 4, 1, 1.1) == 55  # not 56: 50 * 1.1 is a little more than 55 in floating point
 
 
 def noisy_layer(**settings):

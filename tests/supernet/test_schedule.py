@@ -49,7 +49,7 @@ def test_a_single_path_visits_one_sub_transformer_of_the_space(space, seed, upda
     visit.placement.check(visit.arch, space.envelope())
 
 
-def test_a_single_path_visits_every_sub_transformer_equally_often():
+def test_a_single_path_draws_every_choice_uniformly():
     side = {"dim": (8, 16), "depth": (1,)}
     layers = {"heads": (1, 2), "experts": ExpertChoices(count=(1, 2), width=(8,), per_expert=True)}
     space = SearchSpace(

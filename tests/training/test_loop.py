@@ -22,7 +22,13 @@ from automoe.training.task import UPDATE
 from tests.spaces import small_space
 from tests.training.job import tiny_job
 
-SPACE, CONFIG = small_space(), TransformerConfig(vocab_size=19)
+SPACE, CONFIG = small_space(), TransformerConfig(vocab_size=19, dropout=0.0)
+
+
+def batch(seed):
+    ids_NL = torch.randint(4, 19, (2, 5), generator=torch.Generator().manual_seed(seed))
+    net_input = {"src_tokens": ids_NL, "src_lengths": torch.tensor([5, 5]), "prev_output_tokens": ids_NL}
+    return {"net_input": net_input, "target": ids_NL, "ntokens": ids_NL.numel(), UPDATE: 0}
 
 
 class FakeTrainer:
@@ -32,9 +38,7 @@ class FakeTrainer:
         self.arch = arch
         self.model = AutoMoETransformerModel(Transformer(arch, CONFIG), Dictionary())
         self.criterion = criterion
-        ids_NL = torch.randint(4, 19, (2, 5), generator=torch.Generator().manual_seed(0))
-        net_input = {"src_tokens": ids_NL, "src_lengths": torch.tensor([5, 5]), "prev_output_tokens": ids_NL}
-        self.batch = {"net_input": net_input, "target": ids_NL, "ntokens": ids_NL.numel(), UPDATE: 0}
+        self.batch = batch(seed=0)
 
     def begin_epoch(self, epoch):
         pass
@@ -82,16 +86,21 @@ def trainer(request, tmp_path):
 
 def test_a_step_logs_the_loads_of_its_own_batches(monkeypatch, trainer, tmp_path):
     monkeypatch.setattr(loop, "_LOG_EVERY", 1)
-    log, progress = TrainingLog(tmp_path, resumed_at=None), SimpleNamespace(advance=lambda **_: None)
-    job = tiny_job(tmp_path, update_freq=2)
-    training = _Training(job.training, trainer, None, log, progress, None)
-    training.run_epoch(SimpleNamespace(next_epoch_itr=lambda **_: [trainer.batch] * 4, epoch=1))
-    first, second = read_log(tmp_path)
+    progress = SimpleNamespace(advance=lambda **_: None)
+
+    def logged(batches):
+        log, job = TrainingLog(tmp_path, resumed_at=None), tiny_job(tmp_path, update_freq=2)
+        training = _Training(job.training, trainer, None, log, progress, None)
+        training.run_epoch(SimpleNamespace(next_epoch_itr=lambda **_: batches, epoch=1))
+        return [record.get("routers", {}) for record in read_log(tmp_path)]
+
+    first, second = logged([batch(seed) for seed in range(4)])
     layers = [f"{side} {index}" for side, index, layer in trainer.arch.layers() if layer.num_experts > 1]
-    assert list(first.get("routers", {})) == list(second.get("routers", {})) == layers
-    for layer in layers:
-        assert sum(second["routers"][layer]["loads"]) == pytest.approx(1, abs=1e-3)
-        assert second["routers"][layer]["dropped"] == 0
+    assert list(first) == list(second) == layers
+    # Those of both of its batches, and of no earlier one.
+    assert logged([batch(2), batch(3)]) == [second] and logged([batch(3), batch(2)]) == [second]
+    if layers:
+        assert first != second and logged([batch(2), batch(2)]) != [second]
     assert not any("load:" in name for name in trainer.train_step([trainer.batch]))  # what fairseq prints
 
 
