@@ -34,15 +34,14 @@ def router(num_experts, dtype=torch.float64, seed=2):
     return torch.randn(num_experts, DIM, generator=torch.Generator().manual_seed(seed), dtype=dtype).requires_grad_()
 
 
-@pytest.mark.parametrize("top_k", [1, 2, 3])
-@pytest.mark.parametrize("count", [1, 2, 17])
-def test_sorted_dispatch_equals_naive_loop_with_gradients(count, top_k):
+def assert_alike_with_gradients(count, top_k, room):
+    """The sorted dispatch and the naive loop, on `count` tokens, where each expert has this room."""
     layer, weight = experts([5, 3, 8, 1]), router(4)
     x_TD = tokens(count)
     parameters = [x_TD, weight, *(w for expert in layer for w in expert)]
 
     def outcome(dispatch):
-        y_TD = dispatch(x_TD, route(x_TD, weight, top_k), layer)
+        y_TD = dispatch(x_TD, route(x_TD, weight, top_k)._replace(room=room), layer)
         return y_TD, torch.autograd.grad(y_TD.square().sum(), parameters, allow_unused=True)
 
     (y, grads), (y_naive, grads_naive) = outcome(dispatch_sorted), outcome(dispatch_naive)
@@ -52,6 +51,12 @@ def test_sorted_dispatch_equals_naive_loop_with_gradients(count, top_k):
         assert (grad is None) == (naive is None)
         if grad is not None:
             torch.testing.assert_close(grad, naive, atol=1e-11, rtol=0)
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 17])
+def test_sorted_dispatch_equals_naive_loop_with_gradients(count, top_k):
+    assert_alike_with_gradients(count, top_k, room=None)
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -137,20 +142,7 @@ def test_z_loss_is_log_experts_squared_at_zero_logits_and_pulls_logits_to_zero()
 @pytest.mark.parametrize("top_k", [1, 2])
 @pytest.mark.parametrize("room", [1, 2, 3, 5, 100])
 def test_sorted_dispatch_equals_the_naive_loop_where_experts_are_full_with_gradients(room, top_k):
-    layer, weight = experts([5, 3, 8, 1]), router(4)
-    x_TD = tokens(17)
-    parameters = [x_TD, weight, *(w for expert in layer for w in expert)]
-
-    def outcome(dispatch):
-        y_TD = dispatch(x_TD, route(x_TD, weight, top_k)._replace(room=room), layer)
-        return y_TD, torch.autograd.grad(y_TD.square().sum(), parameters, allow_unused=True)
-
-    (y, grads), (y_naive, grads_naive) = outcome(dispatch_sorted), outcome(dispatch_naive)
-    torch.testing.assert_close(y, y_naive, atol=1e-12, rtol=0)
-    for grad, naive in zip(grads, grads_naive, strict=True):
-        assert (grad is None) == (naive is None)
-        if grad is not None:
-            torch.testing.assert_close(grad, naive, atol=1e-11, rtol=0)
+    assert_alike_with_gradients(17, top_k, room)
 
 
 def test_a_full_expert_drops_exactly_the_later_tokens_and_they_leave_the_layer_as_zero():
