@@ -7,16 +7,20 @@ half-written neighbour, which the next writer takes over.
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from automoe.errors import RunError
+from automoe.errors import DataError, RunError
 
+_GZIP = b"\x1f\x8b"
+"""What a compressed file begins with, whatever its name."""
 _NOTHING_FREE_BYTES = 64 * 1024
 PARTIAL = ".partial"
 """Suffix of what is being written and has not been renamed yet."""
@@ -129,3 +133,25 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def unpacked(path: Path, hint: str) -> bytes:
+    """The bytes of a file, decompressed if they are gzip's, whatever its name.
+
+    Args:
+        path: the file.
+        hint: what should be given instead of a file that cannot be read.
+
+    Raises:
+        DataError: it cannot be read, or is torn.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", file=path, hint=hint) from error
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"is a damaged gzip file: {error}", file=path, hint="Copy or compress it again") from error

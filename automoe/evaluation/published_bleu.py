@@ -18,10 +18,8 @@ Shape suffixes: N sub-transformers.
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +29,13 @@ import numpy as np
 import numpy.typing as npt
 
 from automoe.errors import DataError, did_you_mean
+from automoe.files import unpacked
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SCRATCH = "scratch"
 _PARAMETERS, _FLOPS = "num_parameters_without_embedding_weights", "total_flops_without_last_layer"
 _DEPTH = "decoder-layer-num-subtransformer"
-_GZIP = b"\x1f\x8b"
-"""What such a file begins with, whatever its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,15 +170,7 @@ def _check_all_differ(rows: list[_Row], path: Path) -> None:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, with their numbers."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror})", file=path, hint="Give a published table of BLEU (.jsonl, .jsonl.gz)"
-        ) from error
-    try:
-        text = (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"is a damaged gzip file: {error}", file=path, hint="Copy or compress it again") from error
+        text = unpacked(path, "Give a published table of BLEU (.jsonl, .jsonl.gz)").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"is not valid UTF-8: byte 0x{error.object[error.start]:02x}", file=path) from error
     for number, line in enumerate(text.split("\n"), start=1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from automoe.latency.hat_table import PublishedTable, parse_hat_table
-from automoe.latency.packed import unpacked
+from automoe.latency.packed import table_bytes
 from automoe.latency.table import MeasuredTable, measured_table
 
 
@@ -18,5 +18,5 @@ def read_any_table(path: Path) -> MeasuredTable | PublishedTable:
     Raises:
         DataError: the file is missing or damaged, or holds no such table.
     """
-    content = unpacked(path)
+    content = table_bytes(path)
     return measured_table(content, path) if content.lstrip().startswith(b"{") else parse_hat_table(content, path)

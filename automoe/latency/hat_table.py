@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automoe.errors import DataError, did_you_mean
-from automoe.latency.packed import unpacked
+from automoe.latency.packed import table_bytes
 from automoe.predictor.calibration import MIN_ROWS
 from automoe.predictor.features import AVERAGES, Features
 from automoe.predictor.layer_averages import AVERAGE_NAMES
@@ -92,7 +92,7 @@ def read_hat_table(path: Path) -> PublishedTable:
             is there twice; there are too few rows; or the latencies are no milliseconds. File, line and column say
             where.
     """
-    return parse_hat_table(unpacked(path), path)
+    return parse_hat_table(table_bytes(path), path)
 
 
 def parse_hat_table(content: bytes, path: Path) -> PublishedTable:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from automoe.errors import AutoMoEError, DataError, DependencyError, SpaceError
 from automoe.latency.measurement import Measurement
-from automoe.latency.packed import unpacked
+from automoe.latency.packed import table_bytes
 from automoe.latency.table_header import TableHeader
 from automoe.latency.unit import check_milliseconds
 from automoe.space import Architecture
@@ -101,7 +101,7 @@ def read_table(path: Path) -> MeasuredTable:
         DataError: the file is missing, damaged, holds no measurement or is not in milliseconds; file and line say
             where.
     """
-    return measured_table(unpacked(path), path)
+    return measured_table(table_bytes(path), path)
 
 
 def measured_table(content: bytes, path: Path) -> MeasuredTable:
