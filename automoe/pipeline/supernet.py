@@ -20,7 +20,7 @@ from automoe.pipeline.stage import Inputs, Stage
 from automoe.space import SearchSpace
 from automoe.training.config import TrainingConfig
 from automoe.training.inherit import load_initial
-from automoe.training.objective import PlainObjective, SandwichObjective
+from automoe.training.objective import PlainObjective, SupernetObjective
 from automoe.training.train import TrainingJob, train
 
 
@@ -77,7 +77,7 @@ def _run(part: SupernetPart, inputs: Inputs, out: Path) -> None:
         model=model,
         training=part.training,
         seed=inputs.seed,
-        objective=PlainObjective() if one_point else SandwichObjective(space=space, config=part.supernet),
+        objective=PlainObjective() if one_point else SupernetObjective(space=space, config=part.supernet),
     )
     train(job, out)
 

@@ -15,7 +15,7 @@ from automoe.nn import Decoded, distilled_cross_entropy, mean_router_losses, smo
 from automoe.supernet.config import SupernetConfig
 
 
-class SandwichLoss(NamedTuple):
+class SupernetLoss(NamedTuple):
     """Losses in nats: the first three summed over the positions that are no padding, the others per token."""
 
     loss: Tensor
@@ -30,9 +30,9 @@ class SandwichLoss(NamedTuple):
     """Router z-loss, likewise."""
 
 
-def sandwich_loss(
+def supernet_loss(
     outputs: Sequence[Decoded], target_BL: Tensor, config: SupernetConfig, smoothing: float
-) -> SandwichLoss:
+) -> SupernetLoss:
     """The loss of one step of the supernet's training.
 
     The first, in a sandwich the largest, learns from the reference. All others learn from the reference and, with the
@@ -65,4 +65,4 @@ def sandwich_loss(
         distillation = sum((one.distillation for one in losses), distillation) / len(others)
     routers = [mean_router_losses(list(output.routings.values()), output.logits_NLV) for output in outputs]
     balance, z = (torch.stack(parts).mean() for parts in zip(*routers, strict=True))
-    return SandwichLoss(loss, nll, distillation, balance, z)
+    return SupernetLoss(loss, nll, distillation, balance, z)

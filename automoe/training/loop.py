@@ -29,7 +29,7 @@ from automoe.training.inherit import load_initial
 from automoe.training.log import TrainingLog
 from automoe.training.registration import AutoMoETranslationTask
 from automoe.training.router_log import router_reports
-from automoe.training.train import SandwichObjective, TrainingJob
+from automoe.training.train import SupernetObjective, TrainingJob
 
 _LOG_EVERY = 50
 _CRASH = "crash.pt"
@@ -69,7 +69,7 @@ def run(job: TrainingJob, folder: Path) -> None:
             raise _no_memory(trainer.get_num_updates() + 1) from error
     assert training.best is not None, "max_updates >= 1, and the last update is validated"
     info = {"segmenter": task.prepared.summary.segmenter}
-    if isinstance(job.objective, SandwichObjective):
+    if isinstance(job.objective, SupernetObjective):
         info["space"] = job.objective.space.digest
     _finish(model, checkpoints, training.best, folder, info)
 

@@ -1,4 +1,4 @@
-"""What a training minimises: the plain loss, the supernet's sandwich, or the distillation from a teacher."""
+"""What a training minimises: the plain loss, that of a supernet, or the distillation from a teacher."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class PlainObjective:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SandwichObjective:
-    """The losses of the sub-transformers that `supernet.visits` names, see `supernet.sandwich_loss`."""
+class SupernetObjective:
+    """The losses of the sub-transformers that `supernet.visits` names, see `supernet.supernet_loss`."""
 
     space: SearchSpace
     config: SupernetConfig
 
-    kind: ClassVar[str] = "sandwich"
+    kind: ClassVar[str] = "supernet"
     label: ClassVar[str] = "supernet"
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class SandwichObjective:
         """Arguments of fairseq that choose the criterion."""
         space = replace(self.space, name="space")  # a name may hold what fairseq's configuration gives a meaning
         return [
-            *("--criterion", "automoe_sandwich", "--space", json.dumps(space.to_dict())),
+            *("--criterion", "automoe_supernet", "--space", json.dumps(space.to_dict())),
             *("--rule", self.config.rule, "--placements", self.config.placements),
             *("--random-architectures", str(self.config.random), "--panel", str(self.config.panel)),
             *("--distillation", str(self.config.distillation)),
@@ -81,14 +81,14 @@ class DistillObjective:
         ]
 
 
-Objective = PlainObjective | SandwichObjective | DistillObjective
+Objective = PlainObjective | SupernetObjective | DistillObjective
 
 
 def objective_from_dict(form: Mapping[str, Any]) -> Objective:
     """Reads the JSON form of an objective's `to_dict`."""
-    if form["kind"] == SandwichObjective.kind:
+    if form["kind"] == SupernetObjective.kind:
         config = SupernetConfig(**form["config"])
-        return SandwichObjective(space=SearchSpace.from_dict(form["space"]), config=config)
+        return SupernetObjective(space=SearchSpace.from_dict(form["space"]), config=config)
     if form["kind"] == DistillObjective.kind:
         return DistillObjective(teacher=Path(form["teacher"]), config=DistillConfig(**form["config"]))
     return PlainObjective()

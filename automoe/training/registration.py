@@ -9,7 +9,7 @@ import torch
 from automoe.training.criterion import AutoMoECrossEntropy
 from automoe.training.distillation_criterion import AutoMoEDistillation
 from automoe.training.model import AutoMoETransformerModel
-from automoe.training.sandwich_criterion import AutoMoESandwich
+from automoe.training.supernet_criterion import AutoMoESupernet
 from automoe.training.task import AutoMoETranslationTask
 
 # fairseq's own checkpoints may hold their arguments as a Namespace, which torch.load refuses since 2.6.
@@ -18,7 +18,7 @@ torch.serialization.add_safe_globals([argparse.Namespace])
 __all__ = [
     "AutoMoECrossEntropy",
     "AutoMoEDistillation",
-    "AutoMoESandwich",
+    "AutoMoESupernet",
     "AutoMoETransformerModel",
     "AutoMoETranslationTask",
 ]

@@ -25,11 +25,11 @@ from automoe.training.objective import (
     DistillObjective,
     Objective,
     PlainObjective,
-    SandwichObjective,
+    SupernetObjective,
     objective_from_dict,
 )
 
-__all__ = ["DistillObjective", "Objective", "PlainObjective", "SandwichObjective", "TrainingJob", "train"]
+__all__ = ["DistillObjective", "Objective", "PlainObjective", "SupernetObjective", "TrainingJob", "train"]
 
 _RUNTIME = {
     # A thread that waits soon gives its core away; otherwise two threads collapse while the other core is busy.
@@ -58,7 +58,7 @@ class TrainingJob:
     """Model folder whose weights the training begins with; None draws them. A checkpoint goes before it."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.objective, SandwichObjective):
+        if isinstance(self.objective, SupernetObjective):
             space = self.objective.space
             if not space.envelope().fits(self.architecture):
                 raise SpaceError(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from automoe.decoding import PAD
 from automoe.nn import Transformer, TransformerConfig, balance_loss, router_z_loss, smoothed_cross_entropy
 from automoe.supernet import SupernetConfig, visits
-from automoe.supernet.losses import sandwich_loss
+from automoe.supernet.losses import supernet_loss
 from tests.spaces import one_point_space, small_space
 
 VOCAB, SMOOTHING = 23, 0.1
@@ -66,7 +66,7 @@ def test_loss_and_gradients_are_those_of_the_composition(config):
     space = small_space()
     model, (_, target) = supernet(space), batch()
     outputs = outputs_of(model, space, config)
-    found = sandwich_loss(outputs, target, config, SMOOTHING)
+    found = supernet_loss(outputs, target, config, SMOOTHING)
     expected = naive_loss(outputs, target, config)
     for one, other in zip((found.loss, found.distillation, found.balance, found.z), expected, strict=True):
         torch.testing.assert_close(one, other)
@@ -84,7 +84,7 @@ def test_the_largest_learns_nothing_from_teaching():
     space, config = small_space(), SupernetConfig(distillation=1.0)
     outputs = outputs_of(supernet(space), space, config)
     scores = outputs[0].logits_NLV
-    gradient = torch.autograd.grad(sandwich_loss(outputs, batch()[1], config, SMOOTHING).loss, scores)[0]
+    gradient = torch.autograd.grad(supernet_loss(outputs, batch()[1], config, SMOOTHING).loss, scores)[0]
     alone = smoothed_cross_entropy(scores, batch()[1], SMOOTHING)[0] / len(outputs)
     torch.testing.assert_close(gradient, torch.autograd.grad(alone, scores)[0])
 
@@ -95,7 +95,7 @@ def test_the_largest_learns_nothing_from_teaching():
 ], ids=["one point", "single path"])  # fmt: skip
 def test_one_architecture_has_the_plain_loss_bit_for_bit(space, config):
     outputs = outputs_of(supernet(space), space, config)
-    found = sandwich_loss(outputs, batch()[1], config, SMOOTHING)
+    found = supernet_loss(outputs, batch()[1], config, SMOOTHING)
     loss, nll = smoothed_cross_entropy(outputs[0].logits_NLV, batch()[1], SMOOTHING)
     assert torch.equal(found.loss, loss)
     assert torch.equal(found.nll, nll)

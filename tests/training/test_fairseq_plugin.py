@@ -26,8 +26,8 @@ from automoe.space import (
 )
 from automoe.supernet import SupernetConfig
 from automoe.training.config import TrainingConfig
-from automoe.training.registration import AutoMoECrossEntropy, AutoMoEDistillation, AutoMoESandwich
-from automoe.training.train import DistillObjective, PlainObjective, SandwichObjective, train
+from automoe.training.registration import AutoMoECrossEntropy, AutoMoEDistillation, AutoMoESupernet
+from automoe.training.train import DistillObjective, PlainObjective, SupernetObjective, train
 from tests.spaces import small_space
 from tests.training.job import tiny_job
 
@@ -56,7 +56,7 @@ def test_fairseq_train_trains_a_supernet_and_distils_from_a_model(data, undistur
     ]
     printed = fairseq(
         *("train", *common, "--architecture", "space:quickstart", "--save-dir", tmp_path / "supernet"),
-        *("--criterion", "automoe_sandwich", "--space", "quickstart", "--seed", 3),
+        *("--criterion", "automoe_supernet", "--space", "quickstart", "--seed", 3),
     )
     assert "panel:smallest" in printed
     fairseq(
@@ -73,7 +73,7 @@ def test_fairseq_train_trains_a_supernet_and_distils_from_a_model(data, undistur
 
 @pytest.mark.parametrize(("criterion", "objective"), [
     (AutoMoECrossEntropy, PlainObjective()),
-    (AutoMoESandwich, SandwichObjective(space=small_space(), config=SupernetConfig())),
+    (AutoMoESupernet, SupernetObjective(space=small_space(), config=SupernetConfig())),
     (AutoMoEDistillation, DistillObjective(teacher=Path("teacher"), config=DistillConfig())),
 ])  # fmt: skip
 def test_our_settings_and_the_arguments_of_fairseq_have_the_same_defaults(criterion, objective):

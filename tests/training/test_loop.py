@@ -17,7 +17,7 @@ from automoe.training.distillation_criterion import AutoMoEDistillation, AutoMoE
 from automoe.training.log import TrainingLog, read_log
 from automoe.training.loop import _train_step, _Training
 from automoe.training.registration import AutoMoETransformerModel
-from automoe.training.sandwich_criterion import AutoMoESandwich, AutoMoESandwichConfig
+from automoe.training.supernet_criterion import AutoMoESupernet, AutoMoESupernetConfig
 from automoe.training.task import UPDATE
 from tests.spaces import small_space
 from tests.training.job import tiny_job
@@ -66,8 +66,8 @@ class FakeTrainer:
 
 
 def sandwich(folder):
-    config = AutoMoESandwichConfig(space=json.dumps(SPACE.to_dict()), seed=1)
-    return FakeTrainer(AutoMoESandwich(SimpleNamespace(), config), SPACE.largest())
+    config = AutoMoESupernetConfig(space=json.dumps(SPACE.to_dict()), seed=1)
+    return FakeTrainer(AutoMoESupernet(SimpleNamespace(), config), SPACE.largest())
 
 
 def distillation(folder):

@@ -17,7 +17,7 @@ from automoe.supernet import SupernetConfig, panel, supernet_placement, visits
 from automoe.supernet.evaluator import SupernetEvaluator, validation_batches
 from automoe.training.log import read_log
 from automoe.training.registration import AutoMoETransformerModel
-from automoe.training.train import DistillObjective, PlainObjective, SandwichObjective, TrainingJob, train
+from automoe.training.train import DistillObjective, PlainObjective, SupernetObjective, TrainingJob, train
 from tests.spaces import small_space
 from tests.training.job import kill_when, start, tiny_job
 
@@ -25,7 +25,7 @@ SPACE, CONFIG = small_space(), SupernetConfig(random=2)
 
 
 def supernet_job(data, **training):
-    objective = SandwichObjective(space=SPACE, config=CONFIG)
+    objective = SupernetObjective(space=SPACE, config=CONFIG)
     return replace(tiny_job(data, **training), architecture=SPACE.largest(), objective=objective)
 
 
@@ -60,8 +60,8 @@ def student_job(data, teacher, initial=None, **training):
 
 @pytest.mark.parametrize("objective", [
     PlainObjective(),
-    SandwichObjective(space=SPACE, config=CONFIG),
-    SandwichObjective(space=SPACE, config=SupernetConfig(rule="single_path", placements="first", distillation=0.0)),
+    SupernetObjective(space=SPACE, config=CONFIG),
+    SupernetObjective(space=SPACE, config=SupernetConfig(rule="single_path", placements="first", distillation=0.0)),
     DistillObjective(teacher=find_architecture("tiny"), config=DistillConfig(share=0.3, initial="random")),
 ])  # fmt: skip
 @pytest.mark.parametrize("initial", [None, find_architecture("tiny")])
@@ -105,7 +105,7 @@ def test_loads_of_a_validation_are_those_of_the_largest_on_the_validation_set(da
 
 def test_single_path_is_trained_and_logs_the_loads_of_what_it_visits(data, tmp_path):
     config = SupernetConfig(rule="single_path", distillation=0.0, panel=0)
-    objective = SandwichObjective(space=SPACE, config=config)
+    objective = SupernetObjective(space=SPACE, config=config)
     model = TransformerConfig(vocab_size=200, capacity_factor=1.0, router_jitter=0.01)
     job = replace(supernet_job(data, max_updates=50, validate_every=50), model=model, objective=objective)
     train(job, tmp_path)
@@ -129,7 +129,7 @@ def test_killed_supernet_training_ends_with_the_same_bits(data, supernet, tmp_pa
 
 def test_space_of_one_architecture_is_trained_as_that_architecture_alone(data, undisturbed, tmp_path):
     space = read_space(find_architecture("tiny"))
-    job = replace(tiny_job(data), objective=SandwichObjective(space=space, config=SupernetConfig()))
+    job = replace(tiny_job(data), objective=SupernetObjective(space=space, config=SupernetConfig()))
     train(job, tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
 

@@ -1,4 +1,4 @@
-"""fairseq criterion `automoe_sandwich`: trains one or several sub-transformers of a search space in every step."""
+"""fairseq criterion `automoe_supernet`: trains one or several sub-transformers of a search space in every step."""
 
 # No `from __future__ import annotations` here: fairseq reads the types of the arguments at run time.
 
@@ -11,14 +11,14 @@ from omegaconf import II, MISSING
 from automoe.nn import Decoded, smoothed_cross_entropy
 from automoe.supernet import SupernetConfig, panel, visits
 from automoe.supernet.config import Placements, Rule
-from automoe.supernet.losses import sandwich_loss
+from automoe.supernet.losses import supernet_loss
 from automoe.training.arguments import space_of_argument
 from automoe.training.criterion import PANEL, AutoMoECriterion, AutoMoECrossEntropyConfig, Output
 from automoe.training.task import UPDATE
 
 
 @dataclass
-class AutoMoESandwichConfig(AutoMoECrossEntropyConfig):
+class AutoMoESupernetConfig(AutoMoECrossEntropyConfig):
     """Arguments of the criterion."""
 
     space: str = field(
@@ -49,13 +49,13 @@ class AutoMoESandwichConfig(AutoMoECrossEntropyConfig):
     seed: int = II("common.seed")
 
 
-@register_criterion("automoe_sandwich", dataclass=AutoMoESandwichConfig)
-class AutoMoESandwich(AutoMoECriterion):
+@register_criterion("automoe_supernet", dataclass=AutoMoESupernetConfig)
+class AutoMoESupernet(AutoMoECriterion):
     """The training of a supernet, see `SupernetConfig`; validates the mean over a fixed panel."""
 
     scalars: ClassVar[tuple[str, ...]] = (*AutoMoECriterion.scalars, "distillation")
 
-    def __init__(self, task: Any, cfg: AutoMoESandwichConfig) -> None:
+    def __init__(self, task: Any, cfg: AutoMoESupernetConfig) -> None:
         super().__init__(task, cfg)
         self.space = space_of_argument(cfg.space)
         self.seed = cfg.seed
@@ -79,7 +79,7 @@ class AutoMoESandwich(AutoMoECriterion):
         chosen = visits(self.space, self.config, self.seed, sample[UPDATE])
         outputs = [Decoded(logits_NLV, extra["routings"]) for logits_NLV, extra in
                    model(**sample["net_input"], visits=chosen)]  # fmt: skip
-        losses = sandwich_loss(outputs, sample["target"], self.config, self.label_smoothing)
+        losses = supernet_loss(outputs, sample["target"], self.config, self.label_smoothing)
         return self.output(
             sample, losses.loss, losses.nll, losses.balance, losses.z, outputs[0].routings,
             distillation=losses.distillation,
