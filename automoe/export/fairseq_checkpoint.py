@@ -179,6 +179,7 @@ def _own_config(transformer: Transformer) -> dict[str, Any]:
         "expert_dropout": config.expert_dropout,
         "router_jitter": config.router_jitter,
         "capacity_factor": config.capacity_factor,
+        "router_precision": config.router_precision,
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from automoe.errors import ConfigError
+from automoe.nn.router import RouterPrecision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class TransformerConfig:
     capacity_factor: float | None = None
     """Room of each expert in training, as a multiple of its even share of a batch; what has no room passes the layer
     by. None: there is room for all. Switch: 1.0 to 2.0."""
+    router_precision: RouterPrecision = "float32"
+    """Routers compute in float32 even in a bfloat16 or float16 training (Switch: stable); `model`: as all else."""
 
     def __post_init__(self) -> None:
         if self.vocab_size < 5:
@@ -47,6 +50,8 @@ class TransformerConfig:
                 "is no room that experts can have",
                 allowed="> 0, or null: room for all",
             )
+        if self.router_precision not in (allowed := get_args(RouterPrecision)):
+            raise ConfigError("model.router_precision", self.router_precision, allowed=", ".join(allowed))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `from_dict`."""

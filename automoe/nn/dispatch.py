@@ -44,36 +44,55 @@ def dispatch_sorted(x_TD: Tensor, routing: Routing, experts: Sequence[Expert], h
     Args:
         x_TD: token states.
         routing: of these tokens.
-        experts: of any widths.
+        experts: of any widths; only those that get tokens are asked for.
         hidden_dropout: on the experts' hidden units.
 
     Returns:
         `y_TD`, in the dtype of the experts' output (that of `x_TD`, or autocast's).
     """
     top_k = routing.expert_TK.shape[1]
-    expert_P = routing.expert_TK.flatten()
-    order_P = expert_P.argsort(stable=True)
-    counts = torch.bincount(expert_P, minlength=len(experts)).tolist()
-    room = len(expert_P) if routing.room is None else routing.room
-    drops = max(counts) > room
+    order_P = routing.expert_TK.flatten().argsort(stable=True)
+    counts = routing.loads_E().tolist()  # the one moment of waiting for a GPU
+    room = routing.room
+    drops = room is not None and max(counts) > room
     if drops:
         order_P = torch.cat([chunk_P[:room] for chunk_P in order_P.split(counts)])
         counts = [min(count, room) for count in counts]
-    chunks = x_TD.index_select(0, order_P // top_k).split(counts)
+    reached = [index for index, count in enumerate(counts) if count]
+    token_P = order_P if top_k == 1 else order_P // top_k
+    chunks = x_TD.index_select(0, token_P).split([counts[index] for index in reached])
     y_PD = torch.cat(
         [
-            feed_forward(chunk_TD, expert, hidden_dropout)
-            for chunk_TD, expert in zip(chunks, experts, strict=True)
-            if len(chunk_TD)
+            feed_forward(chunk_TD, experts[index], hidden_dropout)
+            for chunk_TD, index in zip(chunks, reached, strict=True)
         ]
     )
-    y_PD = y_PD * routing.gate_TK.flatten().index_select(0, order_P).to(y_PD.dtype)[:, None]
     if drops:
-        y_PD = y_PD.new_zeros(len(expert_P), y_PD.shape[1]).index_copy(0, order_P, y_PD)
+        y_PD = y_PD.new_zeros(routing.expert_TK.numel(), y_PD.shape[1]).index_copy(0, order_P, y_PD)
     else:
-        back_P = torch.empty_like(order_P).scatter_(0, order_P, torch.arange(len(order_P), device=order_P.device))
-        y_PD = y_PD.index_select(0, back_P)
-    return y_PD if top_k == 1 else y_PD.view(-1, top_k, x_TD.shape[1]).sum(dim=1)
+        y_PD = y_PD.index_select(0, inverse(order_P))
+    return gated_sum(y_PD, routing)
+
+
+def inverse(order_P: Tensor) -> Tensor:
+    """The permutation that undoes a permutation (int64)."""
+    return torch.empty_like(order_P).scatter_(0, order_P, torch.arange(len(order_P), device=order_P.device))
+
+
+def gated_sum(y_PD: Tensor, routing: Routing) -> Tensor:
+    """Adds up what a token's experts say, each weighted by its gate.
+
+    Args:
+        y_PD: outputs of the experts; the pairs of a token stand together.
+        routing: of the tokens.
+
+    Returns:
+        `y_TD`.
+    """
+    gate_TK = routing.gate_TK.to(y_PD.dtype)
+    if gate_TK.shape[1] == 1:
+        return y_PD * gate_TK
+    return (y_PD.view(*gate_TK.shape, y_PD.shape[1]) * gate_TK[..., None]).sum(dim=1)
 
 
 def dispatch_naive(x_TD: Tensor, routing: Routing, experts: Sequence[Expert]) -> Tensor:

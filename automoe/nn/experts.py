@@ -12,7 +12,25 @@ from torch import Tensor, nn
 
 from automoe.nn.config import TransformerConfig
 from automoe.nn.dispatch import Expert, dispatch_sorted, feed_forward
+from automoe.nn.grouped import dispatch_grouped, groupable
 from automoe.nn.router import Routing, route
+
+
+class ExpertSlices(Sequence[Expert]):
+    """The experts of an architecture, each sliced when it is asked for: a step of decoding reaches few of many."""
+
+    def __init__(self, layer: ExpertLayer, dim: int, widths: Sequence[int], slots: Sequence[int]) -> None:
+        self._w1, self._b1, self._w2, self._b2 = layer.w1, layer.b1, layer.w2, layer.b2
+        self._dim, self._widths, self._slots = dim, widths, slots
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __getitem__(self, index: int) -> Expert:  # type: ignore[override]  # nobody asks for a range of them
+        dim, width, slot = self._dim, self._widths[index], self._slots[index]
+        return Expert(
+            self._w1[slot][:width, :dim], self._b1[slot][:width], self._w2[slot][:dim, :width], self._b2[slot][:dim]
+        )
 
 
 class ExpertLayer(nn.Module):
@@ -37,7 +55,7 @@ class ExpertLayer(nn.Module):
         for weight in (*self.w1, *self.w2):
             nn.init.xavier_uniform_(weight)
 
-    def experts(self, dim: int, widths: Sequence[int], slots: Sequence[int]) -> list[Expert]:
+    def experts(self, dim: int, widths: Sequence[int], slots: Sequence[int]) -> ExpertSlices:
         """The slices that fill the slots of an architecture.
 
         Args:
@@ -45,12 +63,7 @@ class ExpertLayer(nn.Module):
             widths: width of each slot.
             slots: for each slot the index of the expert here that fills it.
         """
-        return [
-            Expert(
-                self.w1[slot][:width, :dim], self.b1[slot][:width], self.w2[slot][:dim, :width], self.b2[slot][:dim]
-            )
-            for width, slot in zip(widths, slots, strict=True)
-        ]
+        return ExpertSlices(self, dim, widths, slots)
 
     def router(self, dim: int, slots: Sequence[int]) -> Tensor:
         """The router's weights for the given experts, `weight_ED`; they need to be several."""
@@ -85,9 +98,18 @@ class ExpertLayer(nn.Module):
         if len(experts) == 1:
             return feed_forward(x_TD, experts[0], config.activation_dropout if self.training else 0.0), None
         router_ED = self.router(x_TD.shape[1], slots)
+        grouped = groupable(x_TD, widths, router_ED.dtype)
+        dispatch = dispatch_grouped if grouped else dispatch_sorted
         if not self.training:  # what is dropped would depend on the other sentences of the batch
-            routing = route(x_TD, router_ED, top_k)
-            return dispatch_sorted(x_TD, routing, experts), routing
-        routing = route(x_TD, router_ED, top_k, jitter=config.router_jitter, capacity_factor=config.capacity_factor)
+            routing = route(x_TD, router_ED, top_k, precision=config.router_precision)
+            return dispatch(x_TD, routing, experts), routing
+        routing = route(
+            x_TD,
+            router_ED,
+            top_k,
+            jitter=config.router_jitter,
+            capacity_factor=config.capacity_factor,
+            precision=config.router_precision,
+        )
         dropout = config.activation_dropout if config.expert_dropout is None else config.expert_dropout
-        return dispatch_sorted(x_TD, routing, experts, dropout), routing
+        return dispatch(x_TD, routing, experts, dropout), routing

@@ -6,11 +6,15 @@ Shape suffixes: T tokens, D model dim, E experts, K experts per token, P pairs o
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from contextlib import nullcontext
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+RouterPrecision = Literal["float32", "model"]
+"""What a router computes in: at least float32, or whatever its inputs and weights are in."""
 
 _ROUNDING = 1e-9
 """50 * 1.1 is a little more than 55 in floating point."""
@@ -22,7 +26,8 @@ class Routing(NamedTuple):
     expert_TK: Tensor
     """Chosen experts, best first (int64)."""
     gate_TK: Tensor
-    """Weight of each chosen expert's output (float32, or float64 for float64 states)."""
+    """Weight of each chosen expert's output, in the router's precision: float32 unless asked otherwise (float64 for
+    float64 states)."""
     logits_TE: Tensor
     """Router scores before the softmax, in the same precision."""
     probs_TE: Tensor
@@ -49,8 +54,9 @@ def route(
     *,
     jitter: float = 0.0,
     capacity_factor: float | None = None,
+    precision: RouterPrecision = "float32",
 ) -> Routing:
-    """Scores and chooses experts for each token, in at least float32 whatever the autocast dtype.
+    """Scores and chooses experts for each token, in at least float32 whatever the model's or autocast's precision.
 
     With top_k = 1 the gate is the softmax value itself, so that the router keeps its gradient (Switch);
     with more the chosen values are renormalised to sum 1.
@@ -62,6 +68,8 @@ def route(
         jitter: the router sees its inputs multiplied by uniform noise from 1 - jitter to 1 + jitter (Fedus et al.
             2022, appendix C, as their code does it); 0 outside of training.
         capacity_factor: room of each expert, as a multiple of its even share of the tokens; None: room for all.
+        precision: `model` scores in the precision of the states: what Switch (section 2.4, table 2) found to be
+            unstable in bfloat16, for comparison. In float32 it changes nothing.
 
     Raises:
         ValueError: `top_k` exceeds the number of experts.
@@ -69,8 +77,9 @@ def route(
     num_experts = weight_ED.shape[0]
     if top_k > num_experts:
         raise ValueError(f"top_k {top_k} exceeds the {num_experts} experts")
-    dtype = torch.promote_types(x_TD.dtype, torch.float32)
-    with torch.autocast(x_TD.device.type, enabled=False):
+    exact = precision == "float32"
+    dtype = torch.promote_types(x_TD.dtype, torch.float32) if exact else x_TD.dtype
+    with torch.autocast(x_TD.device.type, enabled=False) if exact else nullcontext():
         x_TD = x_TD.to(dtype)
         if jitter > 0.0:
             x_TD = x_TD * torch.empty_like(x_TD).uniform_(1.0 - jitter, 1.0 + jitter)

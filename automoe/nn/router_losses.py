@@ -1,5 +1,7 @@
 """Auxiliary losses that keep a router healthy; each is per layer and holds for any number of experts.
 
+They are sums over thousands of tokens, so they are computed in at least float32 whatever the router computed in.
+
 Shape suffixes: T tokens that are no padding, E experts, K experts per token.
 """
 
@@ -20,10 +22,10 @@ def balance_loss(routing: Routing) -> Tensor:
     gradient, and P the mean router probability. It is 1 when both are uniform and E when all tokens go to
     one expert with certainty.
     """
-    num_experts = routing.probs_TE.shape[1]
+    probs_TE = _exact(routing.probs_TE)
     loads_E = routing.loads_E()
-    share_E = loads_E.to(routing.probs_TE.dtype) / loads_E.sum()
-    return num_experts * torch.dot(share_E, routing.probs_TE.mean(dim=0))
+    share_E = loads_E.to(probs_TE.dtype) / loads_E.sum()
+    return probs_TE.shape[1] * torch.dot(share_E, probs_TE.mean(dim=0))
 
 
 def router_z_loss(routing: Routing) -> Tensor:
@@ -31,7 +33,7 @@ def router_z_loss(routing: Routing) -> Tensor:
 
     The mean over tokens of the squared log-sum-exp of the router's logits; (ln E)^2 at zero logits.
     """
-    return routing.logits_TE.logsumexp(dim=1).square().mean()
+    return _exact(routing.logits_TE).logsumexp(dim=1).square().mean()
 
 
 def mean_router_losses(routings: Sequence[Routing], like: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,3 +48,7 @@ def mean_router_losses(routings: Sequence[Routing], like: Tensor) -> tuple[Tenso
         return zero, zero
     balance = torch.stack([balance_loss(routing) for routing in routings]).mean()
     return balance, torch.stack([router_z_loss(routing) for routing in routings]).mean()
+
+
+def _exact(x_TE: Tensor) -> Tensor:
+    return x_TE.to(torch.promote_types(x_TE.dtype, torch.float32))

@@ -18,14 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from automoe.decoding.symbols import PAD
-from automoe.errors import SpaceError
 from automoe.nn.attention import KeyValue
 from automoe.nn.config import TransformerConfig
 from automoe.nn.embedding import sinusoid
 from automoe.nn.layers import DecoderLayer, EncoderLayer, prefixed
 from automoe.nn.norm import ElasticLayerNorm
 from automoe.nn.router import Routing
-from automoe.space import Architecture, Placement
+from automoe.space import Architecture, Placement, slice_error
 
 Routings = dict[tuple[str, int], Routing]
 """The routing of every expert layer, by (side, layer index)."""
@@ -271,6 +270,6 @@ class Transformer(nn.Module):
 @lru_cache(maxsize=4096)
 def _check_slice(arch: Architecture, placement: Placement, maximum: Architecture) -> None:
     # A slice that is too wide would come out silently narrower. All three are values, so once is enough.
-    if not arch.fits(maximum):
-        raise SpaceError("is no slice of this model's largest architecture", key="architecture")
+    if (misfit := slice_error(arch, maximum)) is not None:
+        raise misfit
     placement.check(arch, maximum)

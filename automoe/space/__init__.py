@@ -23,6 +23,7 @@ from automoe.space.lint import lint
 from automoe.space.placement import Placement
 from automoe.space.search_space import SearchSpace
 from automoe.space.shipped import find_architecture, find_space
+from automoe.space.slices import slice_error
 
 __all__ = [
     "Architecture",
@@ -57,6 +58,7 @@ __all__ = [
     "read_placement",
     "read_space",
     "read_space_file",
+    "slice_error",
     "space_of",
     "write_architecture",
     "write_placement",

@@ -15,6 +15,7 @@ import numpy as np
 from automoe.errors import SpaceError
 from automoe.files import digest_of
 from automoe.space.architecture import Architecture, EncoderLayerArch
+from automoe.space.slices import slice_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,8 @@ class Placement:
         Raises:
             SpaceError: `arch` is no slice of `maximum`.
         """
-        if not arch.fits(maximum):
-            raise SpaceError("the architecture does not fit into the supernet", key="architecture")
+        if (misfit := slice_error(arch, maximum)) is not None:
+            raise misfit
         return cls(
             encoder=tuple(
                 _sample_layer(layer, large, rng)

@@ -79,6 +79,20 @@ def test_single_expert_is_a_dense_layer():
     torch.testing.assert_close(y_TD, feed_forward(x_TD, layer.experts(DIM, [7], [0])[0]))
 
 
+def test_a_router_of_one_expert_gives_that_expert_alone():
+    [expert], x_TD = experts([7]), tokens(9)
+    routing = route(x_TD, router(1))
+    assert (routing.gate_TK == 1).all()
+    assert torch.equal(dispatch_sorted(x_TD, routing, [expert]), feed_forward(x_TD, expert))
+
+
+def test_experts_that_get_no_token_are_not_asked_for():
+    x_TD, layer = tokens(3), experts([4, 2, 3, 5, 6, 7, 8, 9])
+    routing = route(x_TD, router(8))
+    reached = {index: layer[index] for index in routing.expert_TK.flatten().tolist()}
+    assert torch.equal(dispatch_sorted(x_TD, routing, reached), dispatch_sorted(x_TD, routing, layer))
+
+
 def test_equal_experts_give_the_gate_times_one_of_them():
     expert, weight = experts([5])[0], router(3)
     x_TD = tokens(9)

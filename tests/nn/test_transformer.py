@@ -164,3 +164,20 @@ def test_weight_file_is_as_large_as_its_parameters(tmp_path):
     parameters = 4 * sum(p.numel() for p in model.parameters())
     header_per_tensor = 100  # names and offsets, which are 5 % only of models larger than this one
     assert (tmp_path / "model.safetensors").stat().st_size <= parameters + header_per_tensor * len(model.state_dict())
+
+
+@pytest.mark.parametrize("pre_norm", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_cross_attention_sees_the_last_layers_of_the_encoder_paddings_left_out(count, pre_norm):
+    model = transformer(MAXIMUM, pre_norm=pre_norm, dtype=torch.float64)
+    layer = replace(MAXIMUM.decoder.layers[0], cross_layers=count)
+    arch = replace(MAXIMUM, decoder=replace(MAXIMUM.decoder, layers=(layer,)))
+    outputs = []
+    for encoder_layer in model.encoder_layers:
+        encoder_layer.register_forward_hook(lambda _module, _arguments, output: outputs.append(output[0]))
+    state = model.begin(model.encode(SOURCE, arch, Placement.first(arch)), arch)
+    seen = [model.encoder_norm(one) if pre_norm else one for one in outputs[3 - count :]]
+    expected = model.decoder_layers[0].project_source(torch.cat(seen, dim=1), layer)
+    for memory, one in zip(state.source[0], expected, strict=True):
+        torch.testing.assert_close(memory, one, atol=1e-12, rtol=0)
+    assert torch.equal(state.source_masks[0][:, 0, 0], torch.cat([SOURCE != PAD] * count, dim=1))
