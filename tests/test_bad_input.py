@@ -66,6 +66,8 @@ def refused(automoe, tiny_run, tmp_path):
         ("training.max_updates=1,2", "is several values. Add --multirun"),
         ("training.threads=100000", "training.threads=100000: is not allowed (allowed: 1 to 256)"),
         ("training.lr_decay=cosine", "(allowed: inverse_sqrt, linear)"),
+        ("training.precision=half", "training.precision=half: is not allowed (allowed: float32, bfloat16, float16)"),
+        ("model.router_precision=half", "model.router_precision=half: is not allowed (allowed: float32, model)"),
         ("architecture=nope", "architecture=nope: no architecture of this name comes with AutoMoE (allowed: "),
         ("architecture=./nope.yaml", "nope.yaml: there is no such file"),
         ("space=nope", "space=nope: no space of this name comes with AutoMoE (allowed: "),
@@ -140,6 +142,11 @@ def test_a_corpus_too_small_for_its_splits_says_which_sizes_to_lower(refused):
     ("old", "new", "message"),
     [
         ("heads", "haeds", "mine.yaml:5: encoder.layers[0].haeds: unknown key (allowed: heads,"),
+        (
+            "heads: 2, expert",
+            "heads: 2, top_k: 2, expert",
+            "mine.yaml:5: encoder.layers[0].top_k=2: the layer has at most 1 expert(s) (allowed: 1 to 1)",
+        ),
         ("[64]", "[6O]", "mine.yaml:5: encoder.layers[0].expert_widths[0]=6O: is not a whole number"),
         ("dim: 32", "dim: 7", "mine.yaml:3: encoder.dim=7: sinusoidal positions need an even dimension"),
         ("dim: 32", "\tdim: 32", "mine.yaml:3: a tab stands where YAML wants spaces"),

@@ -14,6 +14,7 @@ from automoe.data.config import DataConfig
 from automoe.decoding import SearchConfig
 from automoe.distill.config import DistillConfig
 from automoe.errors import ConfigError
+from automoe.evaluation.fidelity import MIN_ARCHITECTURES, FidelityConfig
 from automoe.latency.config import ProfileConfig
 from automoe.pipeline.run_folder import check_run_name
 from automoe.predictor.config import PredictorConfig
@@ -47,6 +48,8 @@ class ModelConfig:
     """Routers see their inputs multiplied by noise from 1 - jitter to 1 + jitter in training."""
     capacity_factor: float | None = None
     """Room of each expert in training, as a multiple of its even share of a batch; None: room for all."""
+    router_precision: str = field(default="float32", metadata={"hashed": "unless default"})
+    """Routers compute in `float32` whatever training.precision says, or as the `model` does."""
 
     def __post_init__(self) -> None:
         for name in ("dropout", "attention_dropout", "activation_dropout", "expert_dropout", "router_jitter"):
@@ -60,6 +63,8 @@ class ModelConfig:
                 "is no room that experts can have",
                 allowed="> 0, or null: room for all",
             )
+        if self.router_precision not in ("float32", "model"):
+            raise ConfigError("model.router_precision", self.router_precision, allowed="float32, model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +153,36 @@ class DistillSection(DistillConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScratchSection:
+    """Which sub-transformers are trained by themselves, as the truth that a supernet's ranking is judged by."""
+
+    architectures: int = 24
+    """Different ones, drawn from the space."""
+    at_one_depth: int = 12
+    """So many of them have the middle one of the decoder depths; where there is one depth, all have it."""
+    draw: int = 1
+    """Seed of the drawing: not the run's, so that supernets of several seeds are judged by the same trainings."""
+    seeds: tuple[int, ...] = (1, 2)
+    """Each architecture is trained once with each; two tell how far seeds alone move a result."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """As the section `training` for the supernet."""
+    workers: int = field(default=1, metadata={"hashed": False})
+    """Trainings at a time, each with `training.threads`."""
+
+    def __post_init__(self) -> None:
+        if self.architectures < MIN_ARCHITECTURES:
+            raise ConfigError("scratch.architectures", self.architectures, allowed=f">= {MIN_ARCHITECTURES}")
+        if not 0 <= self.at_one_depth <= self.architectures:
+            raise ConfigError("scratch.at_one_depth", self.at_one_depth, allowed=f"0 to {self.architectures}")
+        if self.draw < 0:
+            raise ConfigError("scratch.draw", self.draw, allowed=">= 0")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ConfigError("scratch.seeds", list(self.seeds), allowed="one or more different numbers >= 0")
+        if self.workers < 1:
+            raise ConfigError("scratch.workers", self.workers, allowed=">= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShortlistSection(ShortlistConfig):
     """The target tokens that each source token produced in training, for `translate --shortlist`."""
 
@@ -206,6 +241,8 @@ class RunConfig:
     distill: DistillSection = field(default_factory=DistillSection)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     export: ExportSection = field(default_factory=ExportSection)
+    scratch: ScratchSection = field(default_factory=ScratchSection)
+    fidelity: FidelityConfig = field(default_factory=FidelityConfig)
 
     def __post_init__(self) -> None:
         check_run_name(self.run)

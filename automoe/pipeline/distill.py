@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from automoe.data import PreparedData
-from automoe.errors import TrainingError
+from automoe.errors import ConfigError, TrainingError
 from automoe.nn import TransformerConfig
 from automoe.nn.model_folder import SIZES, write_model
 from automoe.pipeline.config import DistillSection, ModelConfig, RunConfig
@@ -54,7 +54,7 @@ def _run(part: DistillPart, inputs: Inputs, out: Path) -> None:
     )
     try:
         train(job, out)
-    except TrainingError as error:
+    except (ConfigError, TrainingError) as error:
         if error.key is not None and error.key.startswith("training."):  # of this training, not of the supernet's
             error.key = f"distill.{error.key}"
             error.args = (str(error),)

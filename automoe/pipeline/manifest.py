@@ -157,14 +157,15 @@ def plain(value: Any) -> Any:
     """Turns a configuration (dataclasses, tuples, paths, enumerations) into plain JSON values.
 
     Fields with the metadata `hashed: False` are left out: they cannot change the result (the size of a batch), or
-    what they name is in the fingerprint already (the path of a corpus).
+    what they name is in the fingerprint already (the path of a corpus). Those with `hashed: "unless default"` are
+    left out while they have their default: results that were made before there was such a key keep their hash.
 
     Raises:
         TypeError: the value has no plain form.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hashed = [field.name for field in dataclasses.fields(value) if field.metadata.get("hashed", True)]
-        return {name: plain(getattr(value, name)) for name in hashed}
+        named = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return {field.name: plain(item) for field, item in named if _counts(field, item)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -176,6 +177,11 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a configuration cannot hold a {type(value).__name__}")
+
+
+def _counts(field: dataclasses.Field[Any], value: Any) -> bool:
+    hashed = field.metadata.get("hashed", True)
+    return bool(value != field.default) if hashed == "unless default" else bool(hashed)
 
 
 def versions() -> dict[str, str]:

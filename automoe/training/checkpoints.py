@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from automoe.files import PARTIAL
+from automoe.training.distributed import agreed, leads
 
 logger = logging.getLogger(__name__)
 _KEPT = 2
@@ -42,19 +43,23 @@ class CheckpointFolder:
     def save(self, trainer: Any, epoch_iterator: Any, best: Best, loss: float) -> None:
         """Writes a checkpoint of the trainer, then removes those that are neither recent nor the best.
 
+        Of several processes only the leading one does.
+
         Args:
             trainer: fairseq's.
             epoch_iterator: fairseq's, at the place in the data that was reached; at update 0 its beginning.
             best: the best validation so far, this one included.
             loss: that of this validation.
         """
+        trainer.consolidate_optimizer()  # fairseq expects this call before it saves
+        if not leads():
+            return
         update = trainer.get_num_updates()
         # Before the first batch fairseq's iterator has no state.
         place = epoch_iterator.state_dict() if update > 0 else {"epoch": 1, "iterations_in_epoch": 0}
         path = self.path(update)
         aside = path.with_name(path.name + PARTIAL)
         state = {"train_iterator": place, "best": [best.update, best.loss], "loss": loss}
-        trainer.consolidate_optimizer()  # fairseq expects this call before each of the next
         trainer.save_checkpoint(str(aside), state)
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -66,26 +71,38 @@ class CheckpointFolder:
     def restore(self, trainer: Any) -> tuple[Any, Best | None]:
         """Restores the newest checkpoint that can be read, and the place in the data where it was written.
 
+        Of several processes the leading one chooses, and each reads it.
+
         Returns:
             fairseq's epoch iterator (at the beginning if there is no checkpoint), and the best so far (None then).
         """
-        for path in reversed(self._all()):
-            if not _readable(path):
-                logger.warning("%s is damaged; the one before it is used", path)
-                path.unlink()
-                continue
-            extra = trainer.load_checkpoint(str(path))
-            epoch_iterator = epoch_batches(trainer, extra["train_iterator"]["epoch"])
-            epoch_iterator.load_state_dict(extra["train_iterator"])
+        path = agreed(self._newest)
+        if path is None:
+            epoch_iterator = epoch_batches(trainer, 1)
             trainer.lr_step(epoch_iterator.epoch)
-            best, update = Best(*extra["best"]), trainer.get_num_updates()
-            if best.update != update and not _readable(self.path(best.update)):
-                logger.warning("%s is lost; %s takes its place as the best", self.path(best.update), path)
-                best = Best(update, extra["loss"])
-            return epoch_iterator, best
-        epoch_iterator = epoch_batches(trainer, 1)
+            return epoch_iterator, None
+        extra = trainer.load_checkpoint(str(path))
+        epoch_iterator = epoch_batches(trainer, extra["train_iterator"]["epoch"])
+        epoch_iterator.load_state_dict(extra["train_iterator"])
         trainer.lr_step(epoch_iterator.epoch)
-        return epoch_iterator, None
+        best, this = Best(*extra["best"]), Best(trainer.get_num_updates(), extra["loss"])
+        return epoch_iterator, agreed(lambda: self._best_left(best, this))
+
+    def _newest(self) -> Path | None:
+        """The newest checkpoint that can be read; those after it are removed."""
+        for path in reversed(self._all()):
+            if _readable(path):
+                return path
+            logger.warning("%s is damaged; the one before it is used", path)
+            path.unlink()
+        return None
+
+    def _best_left(self, best: Best, this: Best) -> Best:
+        """The best validation, or if its checkpoint is lost the one that is restored."""
+        if best.update == this.update or _readable(self.path(best.update)):
+            return best
+        logger.warning("%s is lost; %s takes its place as the best", self.path(best.update), self.path(this.update))
+        return this
 
     def weights(self, update: int) -> dict[str, torch.Tensor]:
         """The model's weights in the checkpoint of `update`."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from automoe.errors import ConfigError
 from automoe.threads import check_threads
+
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,10 @@ class TrainingConfig:
     max_tokens: int = 1024
     """Tokens per batch, paddings included, on the longer side."""
     update_freq: int = 1
-    """Batches whose gradients are added up for one step."""
+    """Batches per process whose gradients are added up for one step."""
+    processes: int = field(default=1, metadata={"hashed": "unless default"})
+    """Processes that share the batches of a step, each on a GPU of its own or all on the CPU: a step sees `processes`
+    times `update_freq` batches."""
     lr: float = 3e-3
     """Peak learning rate, reached after the warm-up."""
     warmup_updates: int = 200
@@ -35,11 +40,15 @@ class TrainingConfig:
     """Coefficient of the router z-loss (ST-MoE: 0.001)."""
     validate_every: int = 300
     """Steps between validations; each also writes a checkpoint, from which a killed training goes on."""
+    precision: str = field(default="float32", metadata={"hashed": "unless default"})
+    """Of weights, states and gradients: `float32`; or `bfloat16` or `float16`, beside float32 master weights, which
+    are what is stepped, kept and written. Losses stay float32, and routers too by default. For GPUs: on a CPU
+    bfloat16 takes as long as float32, and float16 several times as long."""
     threads: int = 1
     """PyTorch threads; part of the result, since sums in another order differ in the last bits."""
 
     def __post_init__(self) -> None:
-        for name in ("max_updates", "max_tokens", "update_freq", "warmup_updates", "validate_every"):
+        for name in ("max_updates", "max_tokens", "update_freq", "processes", "warmup_updates", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 1")
         check_threads("training.threads", self.threads)
@@ -50,5 +59,7 @@ class TrainingConfig:
             raise ConfigError("training.lr", self.lr, allowed="> 0")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError("training.label_smoothing", self.label_smoothing, allowed="0 <= p < 1")
+        if self.precision not in PRECISIONS:
+            raise ConfigError("training.precision", self.precision, allowed=", ".join(PRECISIONS))
         if self.lr_decay not in ("inverse_sqrt", "linear"):
             raise ConfigError("training.lr_decay", self.lr_decay, allowed="inverse_sqrt, linear")

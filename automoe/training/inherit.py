@@ -11,6 +11,7 @@ from automoe.distill.teacher import Teacher
 from automoe.errors import SpaceError, TrainingError
 from automoe.nn import Transformer
 from automoe.nn.model_folder import SIZES, read_model
+from automoe.space import Architecture, slice_error
 
 _RETRAIN = "Train that model anew on this corpus, or use the corpus that it was trained on"
 
@@ -46,9 +47,11 @@ def load_initial(
     """
     initial, info = _read(folder, summary, "initial model")
     if initial.maximum != transformer.maximum:
+        larger = slice_error(transformer.maximum, initial.maximum)
+        asks = f": {larger.key}={larger.value} is asked for, there is {larger.allowed}" if larger else ""
         raise SpaceError(
-            f"the initial model has another architecture ({_sizes(initial)}) than the one to train "
-            f"({_sizes(transformer)})",
+            f"the initial model has another architecture ({sizes_in_words(initial.maximum)}) than the one to train "
+            f"({sizes_in_words(transformer.maximum)}){asks}",
             file=folder / SIZES,
             key="initial",
             hint="Extract the architecture from its supernet, or begin with random weights",
@@ -98,7 +101,8 @@ def _read(folder: Path, summary: DataSummary, what: str) -> tuple[Transformer, d
     return transformer, info
 
 
-def _sizes(transformer: Transformer) -> str:
-    encoder, decoder = transformer.maximum.encoder, transformer.maximum.decoder
+def sizes_in_words(arch: Architecture) -> str:
+    """Tells an architecture from others in a message: depths, dimensions and digest."""
+    encoder, decoder = arch.encoder, arch.decoder
     layers = f"{len(encoder.layers)}+{len(decoder.layers)} layers, dimensions {encoder.dim} and {decoder.dim}"
-    return f"{layers}, digest {transformer.maximum.digest}"
+    return f"{layers}, digest {arch.digest}"

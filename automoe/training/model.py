@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import torch
 from fairseq.dataclass import FairseqDataclass
@@ -13,6 +13,7 @@ from omegaconf import MISSING
 from torch import Tensor
 
 from automoe.nn import DecoderState, Source, Transformer, TransformerConfig
+from automoe.nn.router import RouterPrecision
 from automoe.space import Architecture, Placement
 from automoe.supernet import Visit
 from automoe.training.arguments import architecture_of_argument
@@ -47,6 +48,9 @@ class AutoMoETransformerConfig(FairseqDataclass):
     capacity_factor: Optional[float] = field(  # noqa: UP045
         default=None, metadata={"help": "room of an expert in training, of its even share (default: room for all)"}
     )
+    router_precision: str = field(
+        default="float32", metadata={"help": "routers compute in float32, or in the precision of the model: model"}
+    )
 
 
 @register_model("automoe_transformer", dataclass=AutoMoETransformerConfig)
@@ -72,6 +76,7 @@ class AutoMoETransformerModel(BaseFairseqModel):
             expert_dropout=cfg.expert_dropout,
             router_jitter=cfg.router_jitter,
             capacity_factor=cfg.capacity_factor,
+            router_precision=cast(RouterPrecision, cfg.router_precision),
         )
         return cls(Transformer(arch, config), task.target_dictionary)
 

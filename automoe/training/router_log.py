@@ -6,8 +6,8 @@ every expert's count travels by itself, and statistics are made at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +17,8 @@ from automoe.nn.transformer import Routings
 
 _LOAD, _DROPPED = "load:", "dropped:"
 _DIGITS = 4
+_TOO_MUCH = 0.5
+"""Share of dropped pairs above which a layer's experts hardly learn."""
 
 
 def router_counts(routings: Routings) -> dict[str, Tensor]:
@@ -54,3 +56,21 @@ def router_reports(sums: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         shares = [round(share, _DIGITS) for share in report.pop("loads")]
         reports[layer] = {"loads": shares} | {name: round(value, _DIGITS) for name, value in report.items()}
     return reports
+
+
+@dataclass
+class DropWatch:
+    """Notices layers whose experts have no room for most of what their routers send them, each layer once."""
+
+    told: set[str] = field(default_factory=set)
+    """Layers that were named before."""
+
+    def warnings(self, update: int, reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+        """A line for each layer of a step's `router_reports` that drops most of its tokens and was not named yet."""
+        for layer, report in reports.items():
+            if report["dropped"] > _TOO_MUCH and layer not in self.told:
+                self.told.add(layer)
+                yield (
+                    f"update {update}: {report['dropped']:.0%} of the tokens found no room in the experts of {layer} "
+                    "and passed them by. Raise model.capacity_factor, or set it to null"
+                )

@@ -20,6 +20,8 @@ from automoe.data import IdArray, PreparedData
 from automoe.decoding.segmenter import Segmenter
 from automoe.training.arguments import spell_out
 
+SEGMENTER = "segmenter"
+"""Key of the vocabulary's digest in the task's state, which checkpoints keep."""
 UPDATE = "update"
 """Key of a training batch under which a criterion finds the number of optimiser steps before this one."""
 
@@ -54,6 +56,7 @@ class AutoMoETranslationTask(FairseqTask):
         super().__init__(cfg)
         self.prepared = prepared
         self._dictionary = dictionary_of(prepared.segmenter)
+        self.state.merge_state_dict({SEGMENTER: prepared.summary.segmenter})
 
     @classmethod
     def setup_task(cls, cfg: AutoMoETranslationConfig, **kwargs: Any) -> "AutoMoETranslationTask":
@@ -86,10 +89,23 @@ class AutoMoETranslationTask(FairseqTask):
         return super().build_criterion(cfg, from_checkpoint)
 
     def train_step(
-        self, sample: dict[str, Any], model: Any, criterion: Any, optimizer: Any, update_num: int, **kwargs: Any
+        self,
+        sample: dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
     ) -> tuple[Any, Any, dict[str, Any]]:
         """As fairseq's; the batch tells the criterion its update, so that what it draws needs no state."""
-        return super().train_step({**sample, UPDATE: update_num}, model, criterion, optimizer, update_num, **kwargs)
+        sample = {**sample, UPDATE: update_num}
+        result: tuple[Any, Any, dict[str, Any]] = super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad
+        )
+        if ignore_grad:  # of a batch that only fills up: with gradients of 0 an optimiser would move unused weights
+            for weight in model.parameters():
+                weight.grad = None
+        return result
 
     def max_positions(self) -> tuple[int, int]:
         """Longest source and target, in tokens."""

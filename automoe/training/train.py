@@ -1,7 +1,7 @@
-"""`train()`: trains a Transformer with fairseq, in a process of its own.
+"""`train()`: trains a Transformer with fairseq, in one process of its own or in several.
 
 fairseq keeps state in functions and in the global Hydra, so two trainings must not share a process. The
-process dies with its parent, and a later call on the same folder goes on from its newest checkpoint.
+processes die with their parent, and a later call on the same folder goes on from its newest checkpoint.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from automoe.errors import DataError, SpaceError, TrainingError
+import torch
+
+from automoe.errors import ConfigError, DataError, SpaceError, TrainingError
 from automoe.files import is_full, write_json
 from automoe.nn import TransformerConfig
+from automoe.nn.model_folder import SIZES
 from automoe.space import Architecture
 from automoe.training.config import TrainingConfig
+from automoe.training.launch import LOST, launch
 from automoe.training.objective import (
     DistillObjective,
     Objective,
@@ -41,6 +44,8 @@ _RUNTIME = {
 """Environment of the training process, where the user has not set it otherwise."""
 
 JOB, LOG, FAILURE = "job.json", "training.log", "failure.json"
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints, within that of the training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +72,9 @@ class TrainingJob:
                     hint="Train a supernet whose architecture is `space.envelope()`",
                 )
 
-    def write(self, folder: Path) -> None:
-        """Writes the job to `folder`, for the process that carries it out."""
-        form = {
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form that `write` writes; paths are absolute."""
+        return {
             "data": str(self.data.resolve()),
             "architecture": self.architecture.to_dict(),
             "model": self.model.to_dict(),
@@ -78,7 +83,10 @@ class TrainingJob:
             "objective": self.objective.to_dict(),
             "initial": None if self.initial is None else str(self.initial.resolve()),
         }
-        write_json(folder / JOB, form)
+
+    def write(self, folder: Path) -> None:
+        """Writes the job to `folder`, for the processes that carry it out."""
+        write_json(folder / JOB, self.to_dict())
 
     @classmethod
     def read(cls, folder: Path) -> TrainingJob:
@@ -95,32 +103,41 @@ class TrainingJob:
         )
 
 
-def train(job: TrainingJob, out: Path) -> None:
+def train(job: TrainingJob, out: Path, *, quiet: bool = False) -> None:
     """Trains, or goes on with, the model of `job` in the folder `out`.
 
     Writes there `model.safetensors` and `model.json` (the weights with the lowest validation loss; of a supernet
     the lowest mean over its panel), `training.jsonl`, `training.log`, and `checkpoints/` in fairseq's format.
     Initial weights are validated too, as update 0: if no update improves them, they are the result.
 
+    Where `job.training.processes` is more than one, so many processes of this machine share the work, each on a
+    GPU of its own if there are any. A training that torchrun has finished in `out` is taken as it is.
+
     Args:
         job: what to train on what, and how.
         out: a folder for this training alone.
+        quiet: show no progress, for trainings side by side.
 
     Raises:
+        ConfigError: there are fewer GPUs than processes; it says how to use those of several machines.
         TrainingError: the training failed (NaN, no memory) or was killed; finished checkpoints stay.
         TrainingError: the weights to begin with, or the teacher, are damaged or of another vocabulary.
         DataError, SpaceError: the corpus or the architecture cannot be used.
         OSError: ENOSPC, the disk is full.
     """
     out.mkdir(parents=True, exist_ok=True)
-    job.write(out)
     failure = out / FAILURE
     failure.unlink(missing_ok=True)
+    if _is_finished(job, out):
+        return
+    (out / SIZES).unlink(missing_ok=True)  # of another job
+    job.write(out)
+    _check_gpus(job.training.processes, out)
     threads = str(job.training.threads)
     environment = _RUNTIME | os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     # -P: a file of the user's, random.py in the current directory, must not stand in for a module.
     command = [sys.executable, "-P", "-m", "automoe.training.worker", str(out), str(os.getpid())]
-    status = subprocess.run(command, env=environment, check=False).returncode
+    rank, status = launch(command, job.training.processes, environment, quiet=quiet)
     if failure.exists():
         fields = json.loads(failure.read_text(encoding="utf-8"))
         kinds = {kind.__name__: kind for kind in (DataError, SpaceError, TrainingError)}
@@ -128,19 +145,52 @@ def train(job: TrainingJob, out: Path) -> None:
     if status != 0:
         if is_full(out):  # libraries raise errors of their own when a file cannot be written
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
-        raise _died(status, out / LOG)
+        raise _died(status, out / log_of(rank))
+
+
+def log_of(rank: int) -> str:
+    """Name of the file where a process of a training logs."""
+    return LOG if rank == 0 else f"training.{rank}.log"
+
+
+def _is_finished(job: TrainingJob, out: Path) -> bool:
+    """Whether `out` holds the result of this very job, whoever has carried it out."""
+    try:
+        return (out / SIZES).exists() and bool(json.loads((out / JOB).read_bytes()) == job.to_dict())
+    except (OSError, ValueError):
+        return False
+
+
+def _check_gpus(processes: int, out: Path) -> None:
+    """Makes sure that every process has a GPU of its own, if there are any.
+
+    Raises:
+        ConfigError: there are too few.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else processes
+    if processes > gpus:
+        raise ConfigError(
+            "training.processes",
+            processes,
+            f"is more than the {gpus} GPUs of this machine",
+            allowed=f"1 to {gpus}",
+            hint="To use several machines, start on each `torchrun --nnodes MACHINES --nproc_per_node GPUS "
+            f"--rdzv_backend c10d --rdzv_endpoint HOST -m automoe.training.worker {out}`, then this command again",
+        )
 
 
 def _died(status: int, log: Path) -> TrainingError:
     if status == -signal.SIGKILL:
         return TrainingError(
-            "the training process was killed, as Linux does when memory runs out",
+            "a training process was killed, as Linux does when memory runs out",
             file=log,
             hint="The same command goes on from the newest checkpoint; a lower training.max_tokens takes less memory",
         )
     ended = f"ended by signal {-status}" if status < 0 else f"failed with status {status}"
+    if status == LOST:
+        ended = "lost the connection to another one"
     return TrainingError(
-        f"the training process {ended}",
+        f"a training process {ended}",
         file=log,
         hint="What it said stands above and in this file; the same command goes on from the newest checkpoint",
     )

@@ -1,4 +1,4 @@
-"""The process of one training: `python -m automoe.training.worker FOLDER PARENT_PID`."""
+"""A process of one training: `python -m automoe.training.worker FOLDER PARENT_PID`; under torchrun FOLDER alone."""
 
 from __future__ import annotations
 
@@ -9,31 +9,62 @@ import signal
 import sys
 from pathlib import Path
 
-from automoe.errors import AutoMoEError
+from automoe.errors import AutoMoEError, TrainingError
 from automoe.files import is_full, write_json
-from automoe.training.train import FAILURE, LOG, TrainingJob
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Carries out the job of the folder; a failure that a user can mend is left in `failure.json`."""
-    folder, parent = Path(sys.argv[1]), int(sys.argv[2])
-    _die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends both without a traceback
-    logging.basicConfig(filename=folder / LOG, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends all without a traceback
+    folder, parent = Path(sys.argv[1]), sys.argv[2:]
+    _die_with(int(parent[0]) if parent else os.getppid())
+    from automoe.training.train import FAILURE, JOB, log_of  # these take seconds
+
+    rank = int(os.environ.get("RANK", 0))
+    if not (folder / JOB).exists():
+        sys.exit(f"automoe: {folder / JOB}: there is no such job. Begin the training with `automoe run` first")
+    log = folder / log_of(rank)
+    logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a log that cannot be written stops nothing
-    from automoe.training.loop import run  # after the log is set up: importing fairseq already logs
-
     try:
-        run(TrainingJob.read(folder), folder)
+        _carry_out(folder)
     except AutoMoEError as error:
         logging.exception("training failed")
-        write_json(folder / FAILURE, {"kind": type(error).__name__, **error.fields()})
-        sys.exit(1)
-    except Exception:
+        if not (folder / FAILURE).exists():  # what fails first is the cause
+            own = folder / f"{FAILURE}.{rank}"  # several may fail at once
+            write_json(own, {"kind": type(error).__name__, **error.fields()})
+            own.replace(folder / FAILURE)
+        sys.exit(1 if parent else f"automoe: {error}")
+
+
+def _carry_out(folder: Path) -> None:
+    """Takes the job's part that is this process's."""
+    # After the log is set up: importing fairseq already logs.
+    from automoe.training.distributed import Place, leave, lost_another
+    from automoe.training.launch import LOST
+    from automoe.training.loop import run
+    from automoe.training.train import TrainingJob
+
+    job, place = TrainingJob.read(folder), Place.of_environment()
+    if place.world_size != job.training.processes:
+        raise TrainingError(
+            f"the training was started in {place.world_size} processes",
+            key="training.processes",
+            value=job.training.processes,
+            hint=f"Start {job.training.processes}, or begin a training with training.processes={place.world_size}",
+        )
+    try:
+        run(job, folder, place)
+        leave()
+    except AutoMoEError:
+        raise
+    except Exception as error:
         logging.exception("training failed")
+        if lost_another(error):
+            os._exit(LOST)  # at once: what failed there is told there
         if is_full(folder):  # no defect, whatever error a library made of it: the parent words it
             sys.exit(1)
         raise

@@ -107,3 +107,16 @@ def test_shipped_groups_hold_known_keys_only(group):
     for path in files:
         values = {key: value for key, value in yaml.safe_load(path.read_text()).items() if key != "defaults"}
         build(hints[group], values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    plain: int = 1
+    never: int = field(default=1, metadata={"hashed": False})
+    newer: float = field(default=0.0, metadata={"hashed": "unless default"})
+
+
+@given(st.integers(), st.integers(), st.sampled_from([0.0, 0.5]))
+def test_a_newer_key_is_hashed_only_where_it_is_not_its_default(value, never, newer):
+    kept = {} if newer == 0.0 else {"newer": newer}
+    assert plain(Keys(plain=value, never=never, newer=newer)) == {"plain": value} | kept

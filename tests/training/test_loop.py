@@ -52,6 +52,12 @@ class FakeTrainer:
     def get_criterion(self):
         return self.criterion
 
+    def get_model(self):
+        return self.model
+
+    def _prepare_sample(self, sample):
+        return sample, False
+
     def train_step(self, samples):
         with metrics.aggregate() as meters:
             criterion, model = self.criterion.train(), self.model.train()

@@ -1,6 +1,7 @@
 """The supernet's training and the distillation, as processes of their own."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -22,17 +23,27 @@ from tests.spaces import small_space
 from tests.training.job import kill_when, start, tiny_job
 
 SPACE, CONFIG = small_space(), SupernetConfig(random=2)
+SINGLE_PATH = SupernetConfig(rule="single_path", distillation=0.0, panel=0)
+NOISY = TransformerConfig(vocab_size=200, capacity_factor=1.0, router_jitter=0.01, expert_dropout=0.2)
+RESULTS = ("model.safetensors", "model.json", "training.jsonl")
 
 
-def supernet_job(data, **training):
-    objective = SupernetObjective(space=SPACE, config=CONFIG)
-    return replace(tiny_job(data, **training), architecture=SPACE.largest(), objective=objective)
+def supernet_job(data, config=CONFIG, **training):
+    objective = SupernetObjective(space=SPACE, config=config)
+    return replace(tiny_job(data, **training), architecture=SPACE.largest(), model=NOISY, objective=objective)
 
 
 @pytest.fixture(scope="module")
 def supernet(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("supernet")
     train(supernet_job(data), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def single_path(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("single_path")
+    train(supernet_job(data, SINGLE_PATH), folder)
     return folder
 
 
@@ -103,14 +114,9 @@ def test_loads_of_a_validation_are_those_of_the_largest_on_the_validation_set(da
         assert logged[f"{side} {layer}"]["loads"] == pytest.approx(shares, abs=1e-3)  # batches differ
 
 
-def test_single_path_is_trained_and_logs_the_loads_of_what_it_visits(data, tmp_path):
-    config = SupernetConfig(rule="single_path", distillation=0.0, panel=0)
-    objective = SupernetObjective(space=SPACE, config=config)
-    model = TransformerConfig(vocab_size=200, capacity_factor=1.0, router_jitter=0.01)
-    job = replace(supernet_job(data, max_updates=50, validate_every=50), model=model, objective=objective)
-    train(job, tmp_path)
-    trained, valid = read_log(tmp_path)
-    [visit] = visits(SPACE, config, job.seed, 49)  # the last of 50 updates
+def test_single_path_is_trained_and_logs_the_loads_of_what_it_visits(single_path):
+    *_, trained, valid = read_log(single_path)
+    [visit] = visits(SPACE, SINGLE_PATH, 7, 29)  # the last of 30 updates
     layers = [f"{side} {index}" for side, index, layer in visit.arch.layers() if layer.num_experts > 1]
     assert list(trained["routers"]) == layers
     assert any(trained["routers"][layer]["dropped"] > 0 for layer in layers)
@@ -123,8 +129,20 @@ def test_killed_supernet_training_ends_with_the_same_bits(data, supernet, tmp_pa
     folder = tmp_path / "killed"
     kill_when("checkpoints/*_00000010.pt", start(supernet_job(data), folder), folder)
     train(supernet_job(data), folder)
-    for name in ("model.safetensors", "model.json", "training.jsonl"):
+    for name in RESULTS:
         assert (folder / name).read_bytes() == (supernet / name).read_bytes(), name
+    assert read_log(folder)[-2]["routers"]  # of the last step
+
+
+def test_single_path_that_was_killed_before_its_last_checkpoint_ends_with_the_same_bits(data, single_path, tmp_path):
+    folder = tmp_path / "killed"
+    shutil.copytree(single_path, folder)
+    for name in ("model.safetensors", "model.json", "checkpoints/checkpoint_00000030.pt"):
+        (folder / name).unlink()
+    train(supernet_job(data, SINGLE_PATH), folder)
+    for name in RESULTS:
+        assert (folder / name).read_bytes() == (single_path / name).read_bytes(), name
+    assert read_log(folder)[-2]["routers"]
 
 
 def test_space_of_one_architecture_is_trained_as_that_architecture_alone(data, undisturbed, tmp_path):
@@ -160,7 +178,7 @@ def test_distillation_killed_around_its_first_checkpoint_ends_with_the_same_bits
     job = student_job(data, supernet, inherited)
     kill_when("checkpoints/*_00000000.pt", start(job, tmp_path), tmp_path)
     train(job, tmp_path)
-    for name in ("model.safetensors", "model.json", "training.jsonl"):
+    for name in RESULTS:
         assert (tmp_path / name).read_bytes() == (student / name).read_bytes(), name
 
 
