@@ -31,6 +31,8 @@ RUN_COMMANDS = {
     "export": "weights -> bundle, a folder that `translate` reads",
     "evaluate": "BLEU and chrF of the bundle on the test set, its latency measured again",
     "report": "one HTML page about all of it",
+    "scratch": "some sub-transformers, each trained by itself: what a supernet is judged by",
+    "fidelity": "does the supernet order these as their trainings do? Rank statistics beside trivial guesses",
 }
 """Commands that work in a run folder and take overrides."""
 

@@ -24,6 +24,8 @@ TINY_SIZES = (
     *("distill.training.max_updates=20", "distill.training.validate_every=10", "distill.training.max_tokens=512"),
     "distill.training.threads=1",
     "budget.latency_ms.max_ratio=0.8",
+    *("scratch.architectures=4", "scratch.at_one_depth=2", "scratch.seeds=[3]", "scratch.training.max_updates=4"),
+    *("scratch.training.validate_every=2", "scratch.training.max_tokens=512", "fidelity.resamples=100"),
 )
 """Settings with which every stage takes seconds. In the space `tiny` the smallest model takes 0.65 of the largest's
 time."""

@@ -13,6 +13,7 @@ from automoe.files import read_json
 from automoe.latency import TABLE_FILE, read_table
 from automoe.pipeline.evaluate import hypotheses_file
 from automoe.pipeline.export import BUNDLE
+from automoe.pipeline.fidelity_shown import fidelity_result, fidelity_table, scratch_result, scratch_table
 from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.report import NAMES, sample_rows
 from automoe.pipeline.systems import LARGEST, MODEL
@@ -250,5 +251,7 @@ COMMANDS: dict[str, tuple[Callable[[Folders], Result], Callable[[Result], str]]]
     "export": (_export, _export_table),
     "evaluate": (_evaluate, _evaluate_table),
     "report": (_report, _report_table),
+    "scratch": (scratch_result, scratch_table),
+    "fidelity": (fidelity_result, fidelity_table),
 }
 """For each command: what it made, and how that is shown."""

@@ -16,10 +16,12 @@ from automoe.pipeline.distill import DISTILL
 from automoe.pipeline.evaluate import EVALUATE, EVALUATE_ONE
 from automoe.pipeline.execute import execute
 from automoe.pipeline.export import EXPORT, EXPORT_ONE
+from automoe.pipeline.fidelity import FIDELITY
 from automoe.pipeline.predictor import PREDICTOR, PREDICTOR_OF_TABLE
 from automoe.pipeline.profile import PROFILE
 from automoe.pipeline.report import REPORT
 from automoe.pipeline.results import COMMANDS
+from automoe.pipeline.scratch import SCRATCH
 from automoe.pipeline.search import SEARCH
 from automoe.pipeline.select import SELECT
 from automoe.pipeline.stage import Stage
@@ -33,12 +35,16 @@ SEARCH_STAGES: tuple[Stage[Any], ...] = (
 """From a corpus and a space to the model that keeps the budget."""
 ONE_STAGES: tuple[Stage[Any], ...] = (DATA, SUPERNET, EXPORT_ONE, EVALUATE_ONE)
 """The stages of a run that trains one given architecture: there is nothing to search."""
+FIDELITY_STAGES: tuple[Stage[Any], ...] = (DATA, SUPERNET, SCRATCH, FIDELITY)
+"""What judges a supernet; no run needs it to find a model."""
 TABLE_STAGES: tuple[Stage[Any], ...] = (PREDICTOR_OF_TABLE,)
 """All that can be done with a table that belongs to no space."""
 
 
-def stages_of(config: RunConfig) -> tuple[Stage[Any], ...]:
-    """The stages of a run."""
+def stages_of(command: str, config: RunConfig) -> tuple[Stage[Any], ...]:
+    """The stages of a run that carries out `command`."""
+    if command in (SCRATCH.name, FIDELITY.name):
+        return FIDELITY_STAGES
     if config.architecture is not None:
         return ONE_STAGES
     return SEARCH_STAGES if config.predictor.table is None else TABLE_STAGES
@@ -55,7 +61,7 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
     Raises:
         ConfigError: a stage of searches was asked for, but one architecture is given, or a table to learn from.
     """
-    stages = stages_of(config)
+    stages = stages_of(command, config)
     if stages is TABLE_STAGES and command != PREDICTOR_OF_TABLE.name:
         raise _table_alone(command, config)
     if command == "worker":
