@@ -6,14 +6,16 @@ half-written neighbour, which the next writer takes over.
 
 from __future__ import annotations
 
+import csv
 import errno
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,23 @@ def finish_folder(partial: Path, final: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically; keys keep their order."""
     write_atomically(path, _json(value))
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], digits: int | None = None) -> str:
+    """Rows as CSV with a header; None is an empty cell.
+
+    Args:
+        rows: at least one; all have the keys of the first, in any order.
+        digits: significant digits of floating-point numbers; None: so many that reading them gives the same numbers.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    form = "" if digits is None else f".{digits}g"
+    for row in rows:
+        cells = {key: format(value, form) if isinstance(value, float) else value for key, value in row.items()}
+        writer.writerow(cells)
+    return out.getvalue()
 
 
 def read_json(path: Path) -> Any:

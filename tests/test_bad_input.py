@@ -165,8 +165,10 @@ def test_a_space_without_choices_is_refused_before_anything_runs(refused, tmp_pa
     assert "space=./one.yaml: has no choices, so there is nothing to search" in refused("space=./one.yaml")
 
 
-def test_a_run_of_one_architecture_has_no_stages_of_a_search(refused):
-    assert "one architecture is given, so there is no stage 'search'" in refused("architecture=tiny", stage="search")
+@pytest.mark.parametrize("stage", ["search", "scratch", "fidelity"])
+def test_a_run_of_one_architecture_has_no_stages_of_a_search_and_judges_no_supernet(refused, stage):
+    message = f"architecture=tiny: one architecture is given, so there is no stage {stage!r} (allowed: null; or"
+    assert message in refused("architecture=tiny", stage=stage)
 
 
 def damaged_corpus(folder, damage):

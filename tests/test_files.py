@@ -1,15 +1,27 @@
 """Files and folders are whole or absent; digests do not depend on the order of keys."""
 
+import csv
 import hashlib
+import io
 import json
 import os
+import re
 import threading
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from automoe.files import digest_of, finish_folder, is_sealed, sealed_json, sha256_of, write_atomically, write_json
+from automoe.files import (
+    csv_text,
+    digest_of,
+    finish_folder,
+    is_sealed,
+    sealed_json,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -61,6 +73,30 @@ def test_json_is_read_back_as_it_was_written(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.json"
     write_json(path, value)
     assert json.loads(path.read_bytes()) == value
+
+
+PRINTED = st.text(st.characters(codec="utf-8", exclude_characters="\r"))  # which csv quotes since Python 3.13 only
+CELLS = {"text": PRINTED, "count": st.integers(), "share": st.floats(allow_nan=False)}
+
+
+@given(st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=3))
+def test_csv_is_read_back_as_it_was_written(rows):
+    read = list(csv.DictReader(io.StringIO(csv_text(rows), newline="")))
+    assert [{"text": row["text"], "count": int(row["count"]), "share": float(row["share"])} for row in read] == rows
+
+
+@given(st.floats(1e-9, 1e9), st.integers(1, 9))
+def test_numbers_in_csv_have_the_digits_that_were_asked_for(value, digits):
+    header, row = csv_text([{"share": value, "count": 123456789, "none": None}], digits).splitlines()
+    share, count, none = row.split(",")
+    assert (header, count, none) == ("share,count,none", "123456789", "")
+    assert float(share) == pytest.approx(value, rel=0.5 * 10 ** (1 - digits) * (1 + 1e-6), abs=0)
+    assert len(re.sub(r"e.*|\D", "", share).strip("0")) <= digits
+
+
+def test_rows_of_other_keys_make_no_csv():
+    with pytest.raises(ValueError, match="other"):
+        csv_text([{"one": 1}, {"one": 1, "other": 2}])
 
 
 def test_a_finished_folder_holds_what_the_partial_one_held(tmp_path):

@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from automoe.nn.model_folder import SIZES
 from automoe.pipeline.execute import execute
+from automoe.pipeline.files import TRAININGS
+from automoe.pipeline.run import FIDELITY_STAGES, SEARCH_STAGES
 from automoe.pipeline.run_folder import RunFolder
 from tests.pipeline.toy import STAGES, Toy
 from tests.test_cli import automoe
@@ -56,6 +59,29 @@ def test_status_shows_as_running_only_what_the_holder_of_the_lock_is_making(tmp_
     assert seen == {"0123": "partial", "4567": "partial", hashes["numbers"]: "finished", hashes["sums"]: "running"}
     with RunFolder(tmp_path / "toy").locked():
         assert {entry["state"] for entry in status_of(capsys, tmp_path)} == {"partial", "finished"}
+
+
+def test_status_counts_the_trainings_that_scratch_has_finished(tmp_path, capsys):
+    folder = tmp_path / "toy/scratch/0123.partial"
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/run.json").write_text('{"format": 1}')
+    told = []
+    for count in range(3):
+        training = folder / TRAININGS / f"{count:012x}-1"
+        training.mkdir(parents=True)  # it is under way
+        [entry] = status_of(capsys, tmp_path)
+        told.append(entry["done"])
+        (training / SIZES).write_text("{}")
+    assert told == [None, "1 training", "2 trainings"]
+
+
+def test_status_lists_what_judges_a_supernet_after_the_stages_of_a_search(tmp_path, capsys):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/run.json").write_text('{"format": 1}')
+    names = [stage.name for stage in (*SEARCH_STAGES, *FIDELITY_STAGES)]
+    for name in names:
+        (tmp_path / "toy" / name / "0123.partial").mkdir(parents=True, exist_ok=True)
+    assert [entry["stage"] for entry in status_of(capsys, tmp_path)] == list(dict.fromkeys(names))
 
 
 def test_status_of_a_run_of_another_format_is_a_line_and_no_failure(tmp_path, capsys):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from automoe.errors import RunError
 from automoe.files import PARTIAL
 from automoe.latency import TABLE_FILE
+from automoe.pipeline.files import TRAININGS
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.run_folder import REMOVED, RunFolder, list_runs, open_run
 from automoe.search import ARCHIVE
@@ -37,7 +38,7 @@ class Entry:
     bytes: int
     wall_seconds: float | None
     done: str | None = None
-    """What an unfinished result holds already: "update 400", "12 measured"."""
+    """What an unfinished result holds already: "update 400", "12 measured", "5 trainings"."""
     problem: str | None = None
 
 
@@ -119,7 +120,7 @@ def _entry(run: RunFolder, stage: str, folder: Path) -> Entry:
 
 
 def _done(folder: Path) -> str | None:
-    """How far the work in an unfinished folder has come, from the files that grow line by line."""
+    """How far the work in an unfinished folder has come, from files that grow line by line, or finished trainings."""
     if records := read_log(folder):
         return f"update {records[-1]['update']}"
     for name, what in ((ARCHIVE, "evaluated"), (TABLE_FILE, "measured")):
@@ -127,6 +128,8 @@ def _done(folder: Path) -> str | None:
         rows = path.read_bytes().count(b"\n") - 1 if path.exists() else 0  # the first line is a header
         if rows > 0:
             return f"{rows} {what}"
+    if trained := len(list(folder.glob(f"{TRAININGS}/*/model.json"))):
+        return f"{trained} training{'s' if trained > 1 else ''}"
     return None
 
 

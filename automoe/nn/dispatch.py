@@ -50,6 +50,8 @@ def dispatch_sorted(x_TD: Tensor, routing: Routing, experts: Sequence[Expert], h
     Returns:
         `y_TD`, in the dtype of the experts' output (that of `x_TD`, or autocast's).
     """
+    if len(x_TD) == 0:
+        return torch.zeros_like(x_TD)
     top_k = routing.expert_TK.shape[1]
     order_P = routing.expert_TK.flatten().argsort(stable=True)
     counts = routing.loads_E().tolist()  # the one moment of waiting for a GPU
@@ -106,4 +108,4 @@ def dispatch_naive(x_TD: Tensor, routing: Routing, experts: Sequence[Expert]) ->
             if routing.room is None or taken[expert] <= routing.room:
                 row_D = row_D + gate.to(x_TD.dtype) * feed_forward(x_TD[t : t + 1], experts[expert])[0]
         rows.append(row_D)
-    return torch.stack(rows)
+    return torch.stack(rows) if rows else torch.zeros_like(x_TD)

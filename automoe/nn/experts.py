@@ -98,11 +98,9 @@ class ExpertLayer(nn.Module):
         if len(experts) == 1:
             return feed_forward(x_TD, experts[0], config.activation_dropout if self.training else 0.0), None
         router_ED = self.router(x_TD.shape[1], slots)
-        grouped = groupable(x_TD, widths, router_ED.dtype)
-        dispatch = dispatch_grouped if grouped else dispatch_sorted
         if not self.training:  # what is dropped would depend on the other sentences of the batch
             routing = route(x_TD, router_ED, top_k, precision=config.router_precision)
-            return dispatch(x_TD, routing, experts), routing
+            return dispatch_sorted(x_TD, routing, experts), routing
         routing = route(
             x_TD,
             router_ED,
@@ -112,4 +110,6 @@ class ExpertLayer(nn.Module):
             precision=config.router_precision,
         )
         dropout = config.activation_dropout if config.expert_dropout is None else config.expert_dropout
+        grouped = groupable(x_TD, widths, router_ED.dtype)
+        dispatch = dispatch_grouped if grouped else dispatch_sorted
         return dispatch(x_TD, routing, experts, dropout), routing

@@ -1,7 +1,8 @@
 """All experts of one width in two grouped matrix products, without waiting for the GPU.
 
 `dispatch_sorted` has to know on the host how many tokens each expert gets; here the counts stay on the device. On a
-processor it is never worth its copy of the weights (see experiments/benchmarks/layers), so it is for GPUs alone.
+processor it is never worth its copy of the weights (see experiments/benchmarks/layers), nor in decoding, whose steps
+reach few experts; so it is for training on GPUs.
 
 Shape suffixes: T tokens, D model dim, E experts, F expert width, P pairs of a token and a chosen expert.
 """
@@ -25,7 +26,7 @@ _ALIGNMENT = 8
 
 
 def groupable(x_TD: Tensor, widths: Sequence[int], weight_dtype: torch.dtype) -> bool:
-    """Whether `dispatch_grouped` is one kernel for these tokens and experts.
+    """Whether `dispatch_grouped` is one kernel for these tokens and experts, and PyTorch has it.
 
     Args:
         x_TD: token states.
@@ -33,7 +34,9 @@ def groupable(x_TD: Tensor, widths: Sequence[int], weight_dtype: torch.dtype) ->
         weight_dtype: of the experts' weights.
     """
     return (
-        x_TD.is_cuda
+        hasattr(F, "grouped_mm")  # newer than the oldest PyTorch that we run with
+        and x_TD.is_cuda
+        and len(x_TD) > 0
         and x_TD.dtype is weight_dtype is torch.bfloat16
         and all(width == widths[0] for width in widths)
         and x_TD.shape[1] % _ALIGNMENT == widths[0] % _ALIGNMENT == 0
@@ -47,7 +50,8 @@ def dispatch_grouped(
     """The same as `dispatch_sorted` for experts of one width.
 
     Two things differ. Pairs that find no room are computed and then weighted by 0, for their number would have to
-    come back from the device; and an expert that no token reached gets a gradient of zeros, not none.
+    come back from the device; and an expert that no token reached gets a gradient of zeros, not none, so that an
+    optimiser with momentum moves it.
 
     Args:
         x_TD: token states.

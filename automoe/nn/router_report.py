@@ -38,7 +38,7 @@ def router_report(loads: Sequence[float], dropped: float = 0.0) -> RouterReport:
         raise ValueError("a router that saw no token has no loads")
     shares = tuple(load / total for load in loads)
     variance = sum((share - 1 / experts) ** 2 for share in shares) / experts
-    entropy = -sum(share * math.log(share) for share in shares if share > 0)
+    entropy = sum(-share * math.log(share) for share in shares if share > 0)
     return RouterReport(
         loads=shares,
         cv=experts * math.sqrt(variance),

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from automoe.data import PreparedData
-from automoe.errors import ConfigError, TrainingError
 from automoe.nn import TransformerConfig
 from automoe.nn.model_folder import SIZES, write_model
 from automoe.pipeline.config import DistillSection, ModelConfig, RunConfig
 from automoe.pipeline.files import INHERITED
+from automoe.pipeline.section import training_of
 from automoe.pipeline.select import chosen_architecture
 from automoe.pipeline.shipping import sub_transformer
 from automoe.pipeline.stage import Inputs, Stage
@@ -52,13 +52,8 @@ def _run(part: DistillPart, inputs: Inputs, out: Path) -> None:
         objective=DistillObjective(teacher=inputs["supernet"], config=part.distill),
         initial=inherited if part.distill.initial == "inherited" else None,
     )
-    try:
+    with training_of("distill"):
         train(job, out)
-    except (ConfigError, TrainingError) as error:
-        if error.key is not None and error.key.startswith("training."):  # of this training, not of the supernet's
-            error.key = f"distill.{error.key}"
-            error.args = (str(error),)
-        raise
 
 
 DISTILL = Stage(name="distill", run=_run, part=_part, needs=("data", "supernet", "select"))

@@ -8,7 +8,6 @@ orders, beside what orders them without any training. It holds `architectures.cs
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from automoe.cost import costs
 from automoe.data import PreparedData
 from automoe.evaluation.fidelity import Fidelity, FidelityConfig, depth_then, rank_fidelity
 from automoe.evaluation.seed_noise import Runs
-from automoe.files import write_atomically, write_json
+from automoe.files import csv_text, write_atomically, write_json
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.scratch import Trained, evaluator_of, read_trained
 from automoe.pipeline.stage import Inputs, Stage
@@ -148,7 +147,7 @@ def _run(part: FidelityPart, inputs: Inputs, out: Path) -> None:
                 )
             )
             progress.advance()
-    write_atomically(out / ARCHITECTURES, as_csv([flat(one) for one in compared]))
+    write_atomically(out / ARCHITECTURES, csv_text([flat(one) for one in compared]))
     write_json(out / STATISTICS, {name: statistics(one) for name, one in judged(compared, part.fidelity).items()})
 
 
@@ -165,15 +164,6 @@ def flat(one: Compared) -> dict[str, Any]:
         values: Sequence[float] = row.pop(f"scratch_{'losses' if name == 'loss' else 'bleus'}")
         row |= {f"scratch_{name}_{number}": value for number, value in enumerate(values, start=1)}
     return row
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of equal keys as CSV."""
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 FIDELITY = Stage(name="fidelity", run=_run, part=_part, needs=("data", "supernet", "scratch"), seeded=False)

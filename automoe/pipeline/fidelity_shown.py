@@ -70,11 +70,13 @@ def _scope(rows: Sequence[Mapping[str, Any]], scope: str) -> str:
     for name in statistics:
         counted = next(row["pairs"] for (_, statistic), row in here.items() if statistic == name)
         header.append(f"{_COLUMNS[name]} ({counted} pairs)")
-    header.append("pairs right above the best guess without a supernet")
+    judged = CLEAR_ACCURACY if CLEAR_ACCURACY in statistics else ACCURACY
+    best = next(row["best_baseline"] for (_, statistic), row in here.items() if statistic == judged)
+    header.append(f"{_COLUMNS[judged]}, above {best}")
     lines = []
     for candidate in dict.fromkeys(candidate for candidate, _ in here):
         cells = [_interval(here[candidate, name], "") for name in statistics]
-        lines.append([candidate, *cells, _interval(here[candidate, ACCURACY], "above_best_")])
+        lines.append([candidate, *cells, _interval(here[candidate, judged], "above_best_")])
     return format_table(header, lines)
 
 

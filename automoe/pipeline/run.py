@@ -43,10 +43,10 @@ TABLE_STAGES: tuple[Stage[Any], ...] = (PREDICTOR_OF_TABLE,)
 
 def stages_of(command: str, config: RunConfig) -> tuple[Stage[Any], ...]:
     """The stages of a run that carries out `command`."""
-    if command in (SCRATCH.name, FIDELITY.name):
-        return FIDELITY_STAGES
     if config.architecture is not None:
         return ONE_STAGES
+    if command in (SCRATCH.name, FIDELITY.name):
+        return FIDELITY_STAGES
     return SEARCH_STAGES if config.predictor.table is None else TABLE_STAGES
 
 

@@ -31,8 +31,10 @@ REMOVED = ".removed"
 FLOW = (
     *("data", "supernet", "profile", "predictor", "search", "select"),
     *("distill", "export", "evaluate", "report"),
+    *("scratch", "fidelity"),
 )
-"""The stages in the order in which `automoe run` makes them: how lists of results are sorted."""
+"""The stages in the order in which `automoe run` makes them, then those that judge a supernet: how lists of results
+are sorted."""
 _MARKER = "run.json"
 _LOCK = ".lock"
 _CURRENT = "current"

@@ -25,6 +25,8 @@ from automoe.files import write_atomically
 from automoe.nn import TransformerConfig
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import ModelConfig, RunConfig, ScratchSection
+from automoe.pipeline.files import TRAININGS
+from automoe.pipeline.section import training_of
 from automoe.pipeline.side_by_side import side_by_side
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
@@ -36,7 +38,6 @@ from automoe.training.train import CHECKPOINTS, TrainingJob, train
 
 SCORED = "scratch.jsonl"
 """One line a training: architecture, seed, validation loss in nats per token, BLEU."""
-_TRAININGS = "trainings"
 _DRAWS = 1000
 """Architectures that are drawn for each that is wanted before there seem to be no more of its kind."""
 
@@ -109,6 +110,10 @@ def _part(config: RunConfig) -> ScratchPart:
     return ScratchPart(space=searched_part(config), model=config.model, scratch=config.scratch)
 
 
+def _check(part: ScratchPart) -> None:
+    drawn(part.space.space, part.scratch)
+
+
 def _run(part: ScratchPart, inputs: Inputs, out: Path) -> None:
     config = part.scratch
     runs = [(arch, seed) for arch in drawn(part.space.space, config) for seed in config.seeds]
@@ -121,7 +126,7 @@ def _run(part: ScratchPart, inputs: Inputs, out: Path) -> None:
 
 
 def _folder(out: Path, arch: Architecture, seed: int) -> Path:
-    return out / _TRAININGS / f"{arch.digest}-{seed}"
+    return out / TRAININGS / f"{arch.digest}-{seed}"
 
 
 def _train(part: ScratchPart, inputs: Inputs, out: Path, run: tuple[Architecture, int]) -> None:
@@ -140,11 +145,10 @@ def _train(part: ScratchPart, inputs: Inputs, out: Path, run: tuple[Architecture
         seed=seed,
     )
     try:
-        train(job, folder, quiet=part.scratch.workers > 1)
+        with training_of("scratch"):
+            train(job, folder, quiet=part.scratch.workers > 1)
     except TrainingError as error:
         error.problem = f"architecture {arch.digest}, seed {seed}: {error.problem}"
-        if error.key is not None and error.key.startswith("training."):
-            error.key = f"scratch.{error.key}"
         error.args = (str(error),)
         raise
     shutil.rmtree(checkpoints)  # three times the weights; the run is finished
@@ -163,4 +167,4 @@ def _scored(runs: Sequence[tuple[Architecture, int]], inputs: Inputs, out: Path)
             progress.advance()
 
 
-SCRATCH = Stage(name="scratch", run=_run, part=_part, needs=("data",), seeded=False)
+SCRATCH = Stage(name="scratch", run=_run, part=_part, needs=("data",), check=_check, seeded=False)

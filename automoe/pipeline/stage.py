@@ -61,7 +61,8 @@ class Stage(Generic[Part]):
     fingerprint: Callable[[Part], dict[str, str]] = _nothing_external
     """Content hash of each input that is not in the run folder (a corpus, a YAML file), by name."""
     check: Callable[[Part], None] = _nothing_to_check
-    """Refuses what this machine lacks (a GPU), before anything runs; not asked where the result is finished."""
+    """Refuses what this machine lacks (a GPU) or the space (architectures), before anything runs; not asked where the
+    result is finished."""
     seeded: bool = True
     """False: the result is the same for every seed, so that another seed does not make it anew."""
 

@@ -42,8 +42,8 @@ class TrainingConfig:
     """Steps between validations; each also writes a checkpoint, from which a killed training goes on."""
     precision: str = field(default="float32", metadata={"hashed": "unless default"})
     """Of weights, states and gradients: `float32`; or `bfloat16` or `float16`, beside float32 master weights, which
-    are what is stepped, kept and written. Losses stay float32, and routers too by default. For GPUs: on a CPU
-    bfloat16 takes as long as float32, and float16 several times as long."""
+    are what is stepped, kept and written. Losses stay float32, and routers too by default. For GPUs: a CPU
+    gains nothing."""
     threads: int = 1
     """PyTorch threads; part of the result, since sums in another order differ in the last bits."""
 

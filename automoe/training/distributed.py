@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from fairseq import utils
 from fairseq.distributed import utils as fairseq_distributed
 from fairseq.trainer import Trainer
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+
+from automoe.errors import TrainingError
 
 Value = TypeVar("Value")
 
@@ -59,11 +61,26 @@ class Place:
 
         Args:
             config: fairseq's configuration, made with `flags`.
+
+        Raises:
+            TrainingError: there is no GPU for this process, or the others cannot be reached.
         """
         if torch.cuda.is_available():
+            gpus = torch.cuda.device_count()
+            if self.local_rank >= gpus:
+                raise TrainingError(
+                    f"there is no GPU for process {self.local_rank} of this machine, which has {gpus}",
+                    hint=f"Start at most {gpus} processes on it, and the others on other machines",
+                )
             torch.cuda.set_device(self.local_rank)
         if self.world_size > 1:
-            fairseq_distributed.distributed_init(config)
+            try:
+                fairseq_distributed.distributed_init(config)
+            except Exception as error:  # whatever torch makes of a missing address, a closed port, a silent machine
+                raise TrainingError(
+                    f"process {self.rank} of {self.world_size} cannot reach the others: {error}",
+                    hint="Start all with torchrun, or with MASTER_ADDR and MASTER_PORT set to where the first is",
+                ) from error
 
 
 def leave() -> None:
@@ -98,20 +115,25 @@ class DataParallelTrainer(Trainer):
 
     def __init__(self, config: Any, task: Any, model: Any, criterion: Any) -> None:
         super().__init__(config, task, model, criterion)
+        self._idle = False
         if self.data_parallel_world_size > 1:  # the optimiser calls it before every step
-            model.all_reduce_grads = partial(add_gradients, list(model.parameters()))
+            model.all_reduce_grads = lambda: add_gradients(model.parameters(), idle=self._idle)
 
     def train_step(self, samples: list[Any], raise_oom: bool = False) -> Any:
         """As fairseq's; but one of several processes that has no memory left does not go on without its batch."""
+        self._idle = not any(samples)
         return super().train_step(samples, raise_oom or self.data_parallel_world_size > 1)
 
     def _set_seed(self) -> None:
         """Seeds a step as fairseq does, but every process in its own way: each has dropout masks of its own."""
-        own = self.data_parallel_rank << 32
-        utils.set_torch_seed(self.cfg.common.seed + self.get_num_updates() + own)
+        seed, update, rank = self.cfg.common.seed, self.get_num_updates(), self.data_parallel_rank
+        own = seed + update
+        if rank > 0:  # 32 bits: a CPU takes no more of a seed
+            own = int(np.random.SeedSequence([seed, update, rank]).generate_state(1)[0])
+        utils.set_torch_seed(own)
 
 
-def add_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
+def add_gradients(weights: Iterable[torch.nn.Parameter], *, idle: bool = False) -> None:
     """Replaces every gradient by its mean over all processes, where one without a gradient counts as 0.
 
     A weight without a gradient in any process (an expert that no token reached, a layer that no sub-transformer of
@@ -119,8 +141,12 @@ def add_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
 
     Args:
         weights: of the model, in the same order everywhere.
+        idle: this process had no batch in the step; fairseq gave it another one, whose gradients it made zeros.
     """
     weights = [weight for weight in weights if weight.requires_grad]
+    if idle:
+        for weight in weights:
+            weight.grad = None
     used = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.uint8, device=weights[0].device)
     dist.all_reduce(used, op=dist.ReduceOp.MAX)
     by_type: dict[torch.dtype, list[torch.Tensor]] = {}
@@ -137,7 +163,10 @@ def add_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
 
 
 def lost_another(error: BaseException) -> bool:
-    """Whether `error` only says that another process is gone: it was raised in the midst of a communication."""
+    """Whether `error` only says that another process is gone: it was raised in the midst of a communication.
+
+    That there is none at all, `Place.join` says.
+    """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -20,6 +20,8 @@ class PlainObjective:
     kind: ClassVar[str] = "plain"
     label: ClassVar[str] = "training"
     """What the progress line calls the training."""
+    criterion: ClassVar[str] = "automoe_cross_entropy"
+    """Name of the criterion in fairseq."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `objective_from_dict`."""
@@ -27,7 +29,7 @@ class PlainObjective:
 
     def flags(self) -> list[str]:
         """Arguments of fairseq that choose the criterion."""
-        return ["--criterion", "automoe_cross_entropy"]
+        return ["--criterion", self.criterion]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class SupernetObjective:
 
     kind: ClassVar[str] = "supernet"
     label: ClassVar[str] = "supernet"
+    criterion: ClassVar[str] = "automoe_supernet"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `objective_from_dict`."""
@@ -46,14 +49,17 @@ class SupernetObjective:
 
     def flags(self) -> list[str]:
         """Arguments of fairseq that choose the criterion."""
-        space = replace(self.space, name="space")  # a name may hold what fairseq's configuration gives a meaning
         return [
-            *("--criterion", "automoe_supernet", "--space", json.dumps(space.to_dict())),
+            *("--criterion", self.criterion, "--space", self.space_argument()),
             *("--rule", self.config.rule, "--placements", self.config.placements),
             *("--random-architectures", str(self.config.random), "--panel", str(self.config.panel)),
             *("--distillation", str(self.config.distillation)),
             *("--distillation-temperature", str(self.config.temperature)),
         ]
+
+    def space_argument(self) -> str:
+        """The space in JSON, as fairseq is given it: in a name its configuration would give some signs a meaning."""
+        return json.dumps(replace(self.space, name="space").to_dict())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,7 @@ class DistillObjective:
 
     kind: ClassVar[str] = "distillation"
     label: ClassVar[str] = "distillation"
+    criterion: ClassVar[str] = "automoe_distillation"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `objective_from_dict`."""
@@ -75,7 +82,7 @@ class DistillObjective:
     def flags(self) -> list[str]:
         """Arguments of fairseq that choose the criterion."""
         return [
-            *("--criterion", "automoe_distillation", "--teacher", str(self.teacher)),
+            *("--criterion", self.criterion, "--teacher", str(self.teacher)),
             *("--distillation", str(self.config.share)),
             *("--distillation-temperature", str(self.config.temperature)),
         ]

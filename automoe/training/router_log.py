@@ -60,7 +60,11 @@ def router_reports(sums: Mapping[str, float]) -> dict[str, dict[str, Any]]:
 
 @dataclass
 class DropWatch:
-    """Notices layers whose experts have no room for most of what their routers send them, each layer once."""
+    """Notices layers whose experts have no room for most of what their routers send them, each layer once.
+
+    It looks at what `training.jsonl` records: one update in so many, and of a supernet the one sub-transformer whose
+    routers are logged. A layer that drops its tokens between these updates, or only in others, goes unnoticed.
+    """
 
     told: set[str] = field(default_factory=set)
     """Layers that were named before."""

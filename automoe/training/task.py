@@ -19,9 +19,8 @@ from omegaconf import MISSING
 from automoe.data import IdArray, PreparedData
 from automoe.decoding.segmenter import Segmenter
 from automoe.training.arguments import spell_out
+from automoe.training.same import SEGMENTER
 
-SEGMENTER = "segmenter"
-"""Key of the vocabulary's digest in the task's state, which checkpoints keep."""
 UPDATE = "update"
 """Key of a training batch under which a criterion finds the number of optimiser steps before this one."""
 
@@ -99,13 +98,9 @@ class AutoMoETranslationTask(FairseqTask):
     ) -> tuple[Any, Any, dict[str, Any]]:
         """As fairseq's; the batch tells the criterion its update, so that what it draws needs no state."""
         sample = {**sample, UPDATE: update_num}
-        result: tuple[Any, Any, dict[str, Any]] = super().train_step(
+        return super().train_step(  # type: ignore[no-any-return]
             sample, model, criterion, optimizer, update_num, ignore_grad
         )
-        if ignore_grad:  # of a batch that only fills up: with gradients of 0 an optimiser would move unused weights
-            for weight in model.parameters():
-                weight.grad = None
-        return result
 
     def max_positions(self) -> tuple[int, int]:
         """Longest source and target, in tokens."""

@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 
+from automoe.data import PreparedData
 from automoe.errors import ConfigError, DataError, SpaceError, TrainingError
-from automoe.files import is_full, write_json
+from automoe.files import is_full, sha256_of, write_json
 from automoe.nn import TransformerConfig
-from automoe.nn.model_folder import SIZES
+from automoe.nn.model_folder import SIZES, WEIGHTS
 from automoe.space import Architecture
 from automoe.training.config import TrainingConfig
 from automoe.training.launch import LOST, launch
@@ -31,6 +32,7 @@ from automoe.training.objective import (
     SupernetObjective,
     objective_from_dict,
 )
+from automoe.training.same import check_same
 
 __all__ = ["DistillObjective", "Objective", "PlainObjective", "SupernetObjective", "TrainingJob", "train"]
 
@@ -122,6 +124,7 @@ def train(job: TrainingJob, out: Path, *, quiet: bool = False) -> None:
         ConfigError: there are fewer GPUs than processes; it says how to use those of several machines.
         TrainingError: the training failed (NaN, no memory) or was killed; finished checkpoints stay.
         TrainingError: the weights to begin with, or the teacher, are damaged or of another vocabulary.
+        TrainingError: `out` holds checkpoints of another training; nothing of it is touched.
         DataError, SpaceError: the corpus or the architecture cannot be used.
         OSError: ENOSPC, the disk is full.
     """
@@ -130,7 +133,8 @@ def train(job: TrainingJob, out: Path, *, quiet: bool = False) -> None:
     failure.unlink(missing_ok=True)
     if _is_finished(job, out):
         return
-    (out / SIZES).unlink(missing_ok=True)  # of another job
+    _check_checkpoints(job, out)
+    (out / SIZES).unlink(missing_ok=True)  # of a job that this one goes on from
     job.write(out)
     _check_gpus(job.training.processes, out)
     threads = str(job.training.threads)
@@ -140,12 +144,12 @@ def train(job: TrainingJob, out: Path, *, quiet: bool = False) -> None:
     rank, status = launch(command, job.training.processes, environment, quiet=quiet)
     if failure.exists():
         fields = json.loads(failure.read_text(encoding="utf-8"))
-        kinds = {kind.__name__: kind for kind in (DataError, SpaceError, TrainingError)}
+        kinds = {kind.__name__: kind for kind in (ConfigError, DataError, SpaceError, TrainingError)}
         raise kinds.get(fields.pop("kind"), TrainingError)(**fields)
     if status != 0:
         if is_full(out):  # libraries raise errors of their own when a file cannot be written
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
-        raise _died(status, out / log_of(rank))
+        raise _died(status, out / log_of(rank), quiet=quiet)
 
 
 def log_of(rank: int) -> str:
@@ -154,11 +158,38 @@ def log_of(rank: int) -> str:
 
 
 def _is_finished(job: TrainingJob, out: Path) -> bool:
-    """Whether `out` holds the result of this very job, whoever has carried it out."""
+    """Whether `out` holds the result of this very job, whole, whoever has carried it out."""
     try:
-        return (out / SIZES).exists() and bool(json.loads((out / JOB).read_bytes()) == job.to_dict())
-    except (OSError, ValueError):
+        digest = json.loads((out / SIZES).read_bytes())["weights_sha256"]
+        same = bool(json.loads((out / JOB).read_bytes()) == job.to_dict())
+        return same and digest == sha256_of(out / WEIGHTS)
+    except (OSError, ValueError, KeyError):
         return False
+
+
+def _check_checkpoints(job: TrainingJob, out: Path) -> None:
+    """Makes sure that a training that stands in `out` is one that this job goes on from, before it is touched.
+
+    Raises:
+        TrainingError: it is another one.
+        DataError: the corpus cannot be used.
+    """
+    objective, summary = job.objective, None
+    for file in sorted((out / CHECKPOINTS).glob("checkpoint_*.pt"), reverse=True):
+        try:
+            saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        except Exception:  # whatever torch makes of damaged bytes: the worker passes it over, too
+            continue
+        summary = summary or PreparedData.open(job.data).summary
+        check_same(
+            saved,
+            file,
+            architecture=json.dumps(job.architecture.to_dict()),
+            loss=objective.criterion,
+            space=objective.space_argument() if isinstance(objective, SupernetObjective) else None,
+            precision=job.training.precision,
+            summary=summary,
+        )
 
 
 def _check_gpus(processes: int, out: Path) -> None:
@@ -179,18 +210,24 @@ def _check_gpus(processes: int, out: Path) -> None:
         )
 
 
-def _died(status: int, log: Path) -> TrainingError:
+def _died(status: int, log: Path, *, quiet: bool) -> TrainingError:
     if status == -signal.SIGKILL:
         return TrainingError(
             "a training process was killed, as Linux does when memory runs out",
             file=log,
             hint="The same command goes on from the newest checkpoint; a lower training.max_tokens takes less memory",
         )
+    if status == LOST:  # all that failed did so only because of another
+        return TrainingError(
+            "the processes of the training could not talk to each other",
+            file=log,
+            hint=f"Why stands in this file, and in those of the others ({log_of(1)}, ...); "
+            "the same command goes on from the newest checkpoint",
+        )
     ended = f"ended by signal {-status}" if status < 0 else f"failed with status {status}"
-    if status == LOST:
-        ended = "lost the connection to another one"
+    where = "in this file" if quiet else "above and in this file"
     return TrainingError(
         f"a training process {ended}",
         file=log,
-        hint="What it said stands above and in this file; the same command goes on from the newest checkpoint",
+        hint=f"What it said stands {where}; the same command goes on from the newest checkpoint",
     )

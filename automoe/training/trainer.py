@@ -16,16 +16,13 @@ from fairseq.optim import FP16Optimizer
 from fairseq.optim.lr_scheduler import build_lr_scheduler
 from torch import Tensor
 
-from automoe.errors import TrainingError
 from automoe.nn import Transformer
 from automoe.training.distributed import DataParallelTrainer
 from automoe.training.inherit import load_initial
-from automoe.training.task import SEGMENTER
+from automoe.training.same import MODEL, check_same, precision_of
 
 _SCALER = "loss_scaler"
 _SCALER_STATE = ("loss_scale", "_iter", "_last_overflow_iter", "_last_rescale_iter", "_overflows_since_rescale")
-_MODEL = "transformer."
-"""Prefix of the weights of our Transformer in fairseq's model."""
 
 
 class Overflow(Exception):
@@ -33,7 +30,10 @@ class Overflow(Exception):
 
 
 class MasterWeights(FP16Optimizer):  # type: ignore[misc]
-    """fairseq's float32 copies of the weights; those that a step does not visit stay as they are, as in float32."""
+    """fairseq's float32 copies of the weights; those without a gradient stay as they are, as in float32.
+
+    Weights that a step does not visit have none, but for experts that no token reached in `dispatch_grouped`.
+    """
 
     def _sync_fp16_grads_to_fp32(self) -> None:
         super()._sync_fp16_grads_to_fp32()
@@ -75,7 +75,7 @@ class MixedPrecisionTrainer(DataParallelTrainer):
         transformer: Transformer = self.get_model().transformer
         initial = Transformer(transformer.maximum, transformer.config)
         load_initial(initial, folder, self.task.prepared.summary)
-        weights = {_MODEL + name: weight for name, weight in initial.state_dict().items()}
+        weights = {MODEL + name: weight for name, weight in initial.state_dict().items()}
         self.get_model().load_state_dict(weights)
         self._set_masters(weights)
 
@@ -95,7 +95,16 @@ class MixedPrecisionTrainer(DataParallelTrainer):
             TrainingError: it is of another architecture, vocabulary, loss or precision.
         """
         saved = torch.load(filename, map_location="cpu", mmap=True, weights_only=True)
-        self._check_same(saved, Path(filename))
+        criterion = self.cfg.criterion
+        check_same(
+            saved,
+            Path(filename),
+            architecture=self.cfg.model.architecture,
+            loss=criterion._name,
+            space=criterion.get("space"),
+            precision=precision_of(self.cfg.common),
+            summary=self.task.prepared.summary,
+        )
         extra = super().load_checkpoint(filename, *args, **kwargs)
         self._set_masters(saved["model"])
         if (scaler := self._scaler()) is not None:
@@ -135,27 +144,3 @@ class MixedPrecisionTrainer(DataParallelTrainer):
     def _loss_scale(self) -> float:
         scaler = self._scaler()
         return 1.0 if scaler is None else float(scaler.loss_scale)
-
-    def _check_same(self, saved: Mapping[str, Any], file: Path) -> None:
-        model, own = saved["cfg"]["model"], self.cfg.model
-        shape = tuple(saved["model"][f"{_MODEL}embedding"].shape)
-        summary = self.task.prepared.summary
-        parts = {
-            "architecture": (model["architecture"], own.architecture),
-            "size of the vocabulary": (shape[0], summary.vocab_size),
-            "vocabulary": (saved["task_state"].get(SEGMENTER, summary.segmenter), summary.segmenter),
-            "loss": (saved["cfg"]["criterion"]["_name"], self.cfg.criterion._name),
-            "space": (saved["cfg"]["criterion"].get("space"), self.cfg.criterion.get("space")),
-            "precision": (_precision(saved["cfg"]["common"]), _precision(self.cfg.common)),
-        }
-        for part, (found, wanted) in parts.items():
-            if found != wanted:
-                raise TrainingError(
-                    f"this checkpoint is of another training: the {part} differs",
-                    file=file,
-                    hint=f"Train into another folder, or remove {file.parent}",
-                )
-
-
-def _precision(common: Mapping[str, Any]) -> str:
-    return "float16" if common["fp16"] else "bfloat16" if common["bf16"] else "float32"

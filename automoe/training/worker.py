@@ -30,7 +30,7 @@ def main() -> None:
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a log that cannot be written stops nothing
     try:
-        _carry_out(folder)
+        _carry_out(folder, alone=not parent)
     except AutoMoEError as error:
         logging.exception("training failed")
         if not (folder / FAILURE).exists():  # what fails first is the cause
@@ -40,8 +40,8 @@ def main() -> None:
         sys.exit(1 if parent else f"automoe: {error}")
 
 
-def _carry_out(folder: Path) -> None:
-    """Takes the job's part that is this process's."""
+def _carry_out(folder: Path, *, alone: bool) -> None:
+    """Takes the job's part that is this process's; one that is `alone` has no parent to word its errors."""
     # After the log is set up: importing fairseq already logs.
     from automoe.training.distributed import Place, leave, lost_another
     from automoe.training.launch import LOST
@@ -64,6 +64,8 @@ def _carry_out(folder: Path) -> None:
     except Exception as error:
         logging.exception("training failed")
         if lost_another(error):
+            if alone:
+                print(f"automoe: the connection to another process is lost: {error}", file=sys.stderr, flush=True)
             os._exit(LOST)  # at once: what failed there is told there
         if is_full(folder):  # no defect, whatever error a library made of it: the parent words it
             sys.exit(1)

@@ -11,8 +11,6 @@ up says as much about each of them; the same command again goes on where it stop
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import platform
 import sys
@@ -32,7 +30,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from automoe.errors import AutoMoEError, ConfigError  # noqa: E402
-from automoe.files import write_atomically  # noqa: E402
+from automoe.files import csv_text, write_atomically  # noqa: E402
 from automoe.latency import (  # noqa: E402
     ExpertLoads,
     Measurement,
@@ -177,12 +175,8 @@ class Table:
         if not self.writer.rows:
             return
         self.writer.settle()
-        stream = io.StringIO()
         rows = [row.columns() for row in self.writer.rows]
-        lines = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        lines.writeheader()
-        lines.writerows(rows)
-        write_atomically(self.path.with_suffix(".csv"), stream.getvalue())
+        write_atomically(self.path.with_suffix(".csv"), csv_text(rows))
 
     def _open(self, arch: Architecture) -> TorchStepper:
         return self._models.open(arch, self._precision)

@@ -10,14 +10,11 @@ for each task, overall and at equal decoder depth, and writes `results/published
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "runtime"))
 
@@ -25,7 +22,7 @@ import common
 
 from automoe.evaluation.fidelity import EQUAL_DEPTH, OVERALL, Fidelity, FidelityConfig, depth_then, rank_fidelity
 from automoe.evaluation.published_bleu import PublishedBleu, read_published_bleu
-from automoe.files import sha256_of, write_atomically, write_json
+from automoe.files import csv_text, sha256_of, write_atomically, write_json
 
 TASKS = {"WMT'14 En-De": "wmt14ende.jsonl.gz", "WMT'14 En-Fr": "wmt14enfr.jsonl.gz"}
 ASSUMED_NOISE = 0.1
@@ -51,16 +48,6 @@ def judged(table: PublishedBleu, noise: float, config: FidelityConfig) -> Fideli
     )
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows, numbers to four digits; they all have the same keys."""
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()})
-    return out.getvalue()
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"\n{task}, {args.split} BLEU of {fidelity.architectures} sub-transformers, {scope}\n")
             print(fidelity.to_markdown(scope), flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.out / "published.csv", as_csv(rows))
+    write_atomically(args.out / "published.csv", csv_text(rows, digits=4))
     about = {
         "command": shlex.join(["python", "experiments/rank_fidelity/published.py", *given]),
         **common.machine(),

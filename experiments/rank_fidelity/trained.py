@@ -3,8 +3,10 @@
     python experiments/rank_fidelity/trained.py                              # two to three hours on one core
     python experiments/rank_fidelity/trained.py --measure                    # two minutes: what an update costs
 
-The sandwich rule against a single path (HAT, AutoMoE), at equally many updates and at equal time, each with two
-seeds, XX
+The sandwich rule against a single path (HAT, AutoMoE), at equally many updates and in equal time, each with two
+seeds, by `automoe fidelity`; what is finished in the run folder is not made again, so a killed run goes on. Prints
+tables and writes `results/trained.csv` (every order beside those that need no supernet), `trained_differences.csv`
+(single path against sandwich), `trained_architectures.csv` and `trained.json`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +28,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "runtime"))
 import common
 
 from automoe.evaluation.fidelity import EQUAL_DEPTH, OVERALL, Fidelity, FidelityConfig, rank_fidelity
-from automoe.files import read_json, write_atomically, write_json
-from automoe.pipeline.fidelity import Compared, as_csv, baselines, read_compared, truths
+from automoe.evaluation.pair_statistics import ACCURACY
+from automoe.files import csv_text, write_atomically, write_json
+from automoe.pipeline.fidelity import Compared, baselines, read_compared, truths
 
 HERE = Path(__file__).parent
+Panels = Mapping[str, list[Compared]]
+"""By supernet what is known of each architecture of the panel."""
 RUN = "rank_fidelity"
 UPDATES = 2000
 """Of the sandwich."""
 EQUAL_TIME = 5700
-"""Updates of a single path in the same time: see `results/speed.json`."""
+"""Updates of a single path in about the same time: `results/speed.json` has the ratio."""
 SUPERNETS = {
     "sandwich": ("supernet=sandwich", f"training.max_updates={UPDATES}"),
     "single path, equal updates": ("supernet=single_path", f"training.max_updates={UPDATES}"),
@@ -50,7 +56,7 @@ def command(overrides: Sequence[str], stage: str = "fidelity") -> list[str]:
     return [sys.executable, "-m", "automoe.cli", stage, *shared, *overrides, "--json"]
 
 
-def judged_by_trainings(overrides: Sequence[str]) -> dict[str, list[Compared]]:
+def judged_by_trainings(overrides: Sequence[str]) -> Panels:
     """Trains what is not trained yet; by supernet and seed what is known of each architecture."""
     found = {}
     for name, settings in SUPERNETS.items():
@@ -58,20 +64,48 @@ def judged_by_trainings(overrides: Sequence[str]) -> dict[str, list[Compared]]:
             made = subprocess.run(
                 command([*settings, f"seed={seed}", *overrides]), stdout=subprocess.PIPE, text=True, check=True
             )
-            found[f"{name}, seed {seed}"] = read_compared(Path(json.loads(made.stdout)["folder"]))
+            found[label(name, seed)] = read_compared(Path(json.loads(made.stdout)["folder"]))
     return found
 
 
-def compared_orders(found: dict[str, list[Compared]], config: FidelityConfig) -> dict[str, Fidelity]:
-    """All supernets beside each other and beside the baselines: the same resamples for all."""
+def orders(found: Panels, config: FidelityConfig) -> dict[str, Fidelity]:
+    """Every supernet beside what orders architectures without one, by truth; all see the same resamples."""
+    return _fidelities(found, config, tuple(baselines(_panel(found))))
+
+
+def differences(found: Panels, config: FidelityConfig) -> list[dict[str, Any]]:
+    """What each supernet's order is better by than that of the first way to train one, of the same seed."""
+    first, *others = SUPERNETS
+    rows = []
+    for truth, fidelity in _fidelities(found, config, tuple(label(first, seed) for seed in SEEDS)).items():
+        for row in fidelity.rows:
+            for name, seed in ((name, seed) for name in others for seed in SEEDS):
+                if row.candidate == label(name, seed):
+                    which = {"truth": truth, "scope": row.scope, "statistic": row.statistic, "pairs": row.pairs}
+                    against = {"supernet": name, "seed": seed, "above": first}
+                    rows.append({**which, **against, **asdict(row.above[label(first, seed)])})
+    return rows
+
+
+def label(supernet: str, seed: int) -> str:
+    """What a supernet is called in the tables."""
+    return f"{supernet}, seed {seed}"
+
+
+def _panel(found: Panels) -> list[Compared]:
+    """The architectures, which are the same for all supernets."""
     panel = next(iter(found.values()))
     assert all([one.digest for one in compared] == [one.digest for one in panel] for compared in found.values())
-    trivial = baselines(panel)
+    return panel
+
+
+def _fidelities(found: Panels, config: FidelityConfig, against: tuple[str, ...]) -> dict[str, Fidelity]:
+    panel = _panel(found)
     inherited = {name: [-one.inherited_loss for one in compared] for name, compared in found.items()}
-    sandwiches = tuple(name for name in found if name.startswith("sandwich"))
     depth = [one.decoder_layers for one in panel]
+    candidates = {**inherited, **baselines(panel)}
     return {
-        truth: rank_fidelity(runs, {**inherited, **trivial}, depth, baselines=(*trivial, *sandwiches), config=config)
+        truth: rank_fidelity(runs, candidates, depth, baselines=against, config=config)
         for truth, runs in truths(panel).items()
     }
 
@@ -110,7 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", help="settings of all runs: runs_dir=FOLDER scratch.workers=2")
     given = sys.argv[1:] if arguments is None else arguments
     args = parser.parse_args(given)
-    about = {"command": shlex.join(["python", "experiments/rank_fidelity/trained.py", *given]), **common.machine()}
+    command_line = ["python", "experiments/rank_fidelity/trained.py", *common.shown(given)]
+    about = {"command": shlex.join(command_line), **common.machine()}
     args.out.mkdir(parents=True, exist_ok=True)
     if args.measure:
         measure(args.overrides, args.out, about)
@@ -118,18 +153,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = judged_by_trainings(args.overrides)
     config = FidelityConfig(resamples=args.resamples)
     rows: list[dict[str, Any]] = []
-    for truth, fidelity in compared_orders(found, config).items():
+    for truth, fidelity in orders(found, config).items():
         rows += [{"truth": truth, "noise": fidelity.noise, **row} for row in fidelity.to_rows()]
         for scope in (OVERALL, EQUAL_DEPTH):
             print(f"\n{truth} of {fidelity.architectures} sub-transformers, {scope}\n")
             print(fidelity.to_markdown(scope), flush=True)
-    write_atomically(args.out / "trained.csv", as_csv(rows))
-    write_atomically(args.out / "trained_architectures.csv", as_csv(table_of(found)))
-    speed = read_json(args.out / "speed.json") if (args.out / "speed.json").exists() else None
-    write_json(args.out / "trained.json", {**about, "supernets": SUPERNETS, "seeds": SEEDS, "speed": speed})
+    differing = differences(found, config)
+    print_differences(differing)
+    for name, table in (("", rows), ("_differences", differing), ("_architectures", table_of(found))):
+        write_atomically(args.out / f"trained{name}.csv", csv_text(table, digits=5))
+    write_json(args.out / "trained.json", {**about, "supernets": SUPERNETS, "seeds": SEEDS})
 
 
-def table_of(found: dict[str, list[Compared]]) -> list[dict[str, Any]]:
+def print_differences(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The share of pairs of each single path, less that of the sandwich of the same seed."""
+    print("\n| pairwise accuracy less the sandwich's | truth | scope | seed | difference |\n|---|---|---|---|---|")
+    for row in rows:
+        if row["statistic"] == ACCURACY:
+            interval = f"{row['value']:+.3f} [{row['lower']:+.3f}, {row['upper']:+.3f}]"
+            print(f"| {row['supernet']} | {row['truth']} | {row['scope']} | {row['seed']} | {interval} |")
+
+
+def table_of(found: Panels) -> list[dict[str, Any]]:
     """A row for each architecture: from scratch, its costs, and inherited of every supernet."""
     rows = []
     for position, one in enumerate(next(iter(found.values()))):

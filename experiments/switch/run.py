@@ -12,8 +12,6 @@ or in bfloat16 too. Interrupted, it goes on where it was; what is finished is no
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,7 +30,7 @@ from stopwatch import Stopwatch, read_times
 
 from automoe.cost import costs
 from automoe.data import PreparedData
-from automoe.files import read_json, write_atomically, write_json
+from automoe.files import csv_text, read_json, write_atomically, write_json
 from automoe.nn import TransformerConfig
 from automoe.resources import resource_folder
 from automoe.space import Architecture, find_architecture, read_architecture
@@ -149,16 +147,6 @@ def final_row(folder: Path, curves: Sequence[Row], loads: Sequence[Row]) -> Row:
     }
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows, numbers to five digits; they all have the same keys."""
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()})
-    return out.getvalue()
-
-
 def table(finals: Sequence[Row]) -> str:
     """The comparison in Markdown: means over the seeds, and the difference to dense, paired by seed."""
     dense = {row["seed"]: row["valid_nll"] for row in finals if row["configuration"] == DENSE}
@@ -229,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{table(finals)}")
     args.out.mkdir(parents=True, exist_ok=True)
     for file, rows in (("final", finals), ("curves", curves), ("loads", loads)):
-        write_atomically(args.out / f"{file}.csv", as_csv(rows))
+        write_atomically(args.out / f"{file}.csv", csv_text(rows, digits=5))
     write_atomically(args.out / "switch.svg", figure(curves, loads))
     write_json(args.out / "switch.json", about(given, args))
 
@@ -243,10 +231,8 @@ def about(given: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
         )
         for configuration in CONFIGURATIONS.values()
     }
-    # Where the corpus lies is nobody's business; what it holds is in its checksum.
-    shown = [Path(word).name if Path(word).is_absolute() else word for word in given]
     return {
-        "command": shlex.join(["python", "experiments/switch/run.py", *shown]),
+        "command": shlex.join(["python", "experiments/switch/run.py", *common.shown(given)]),
         **common.machine(),
         "data": read_json(args.data / "data.json")["fingerprint"],
         "configurations": {name: asdict(configuration) for name, configuration in CONFIGURATIONS.items()},

@@ -73,10 +73,13 @@ def test_gradients_are_those_of_finite_differences():
 def test_single_expert_is_a_dense_layer():
     layer = ExpertLayer(dim=DIM, widths=[7], config=TransformerConfig(vocab_size=5))
     assert layer.router_weight is None
+    dense = torch.nn.Sequential(torch.nn.Linear(DIM, 7), torch.nn.ReLU(), torch.nn.Linear(7, DIM))
+    for ours, theirs in zip(layer.parameters(), dense.parameters(), strict=True):
+        ours.data.copy_(theirs)
     x_TD = tokens(4, torch.float32)
     y_TD, routing = layer(x_TD, widths=[7], top_k=1, slots=[0])
     assert routing is None
-    torch.testing.assert_close(y_TD, feed_forward(x_TD, layer.experts(DIM, [7], [0])[0]))
+    torch.testing.assert_close(y_TD, dense(x_TD))
 
 
 def test_a_router_of_one_expert_gives_that_expert_alone():
@@ -151,6 +154,15 @@ def test_z_loss_is_log_experts_squared_at_zero_logits_and_pulls_logits_to_zero()
     large = torch.full((3, 4), 5.0, requires_grad=True)
     router_z_loss(routing._replace(logits_TE=large)).backward()
     assert (large.grad > 0).all()
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+@pytest.mark.parametrize("room", [None, 1])
+def test_no_tokens_are_no_output(top_k, room):
+    x_TD, layer = tokens(0), experts([5, 3, 8])
+    routing = route(x_TD, router(3), top_k)._replace(room=room)
+    for dispatch in (dispatch_sorted, dispatch_naive):
+        assert dispatch(x_TD, routing, layer).shape == (0, DIM)
 
 
 @pytest.mark.parametrize("top_k", [1, 2])

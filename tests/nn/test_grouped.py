@@ -9,6 +9,7 @@ from automoe.nn import Expert, TransformerConfig, dispatch_sorted, experts, rout
 from automoe.nn.experts import ExpertLayer
 from automoe.nn.grouped import dispatch_grouped, groupable
 
+pytestmark = pytest.mark.skipif(not hasattr(torch.nn.functional, "grouped_mm"), reason="PyTorch has no grouped_mm")
 DIM, WIDTH = 8, 16
 
 
@@ -61,6 +62,44 @@ def test_a_layer_says_the_same_by_either_dispatch_of_slices_of_its_experts(top_k
     by_loop = answer()
     monkeypatch.setattr(experts, "groupable", lambda *_: True)
     torch.testing.assert_close(answer(), by_loop, atol=1e-6, rtol=0)
+
+
+def test_only_training_groups(monkeypatch):
+    layer = ExpertLayer(dim=DIM, widths=[WIDTH] * 3, config=TransformerConfig(vocab_size=5))
+    taken = []
+    monkeypatch.setattr(experts, "groupable", lambda *_: True)
+    monkeypatch.setattr(experts, "dispatch_grouped", lambda *given: taken.append(given) or dispatch_sorted(*given))
+    for mode, count in ((False, 0), (True, 1)):
+        layer.train(mode)(torch.randn(4, DIM), widths=[WIDTH] * 3, top_k=1, slots=[0, 1, 2])
+        assert len(taken) == count
+
+
+class TokensOnAGpu:
+    """What `groupable` looks at."""
+
+    is_cuda, dtype, device = True, torch.bfloat16, "cuda"
+
+    def __init__(self, count):
+        self.shape = (count, DIM)
+
+    def __len__(self):
+        return self.shape[0]
+
+
+def test_equal_widths_are_grouped_where_torch_has_one_kernel_for_them(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    assert groupable(TokensOnAGpu(4), [WIDTH] * 3, torch.bfloat16)
+    assert not groupable(TokensOnAGpu(0), [WIDTH] * 3, torch.bfloat16)
+    assert not groupable(TokensOnAGpu(4), [WIDTH, WIDTH, 8], torch.bfloat16)
+    assert not groupable(TokensOnAGpu(4), [WIDTH] * 3, torch.float32)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
+    assert not groupable(TokensOnAGpu(4), [WIDTH] * 3, torch.bfloat16)
+
+
+def test_a_torch_without_grouped_products_never_groups(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.delattr(torch.nn.functional, "grouped_mm")
+    assert not groupable(TokensOnAGpu(4), [WIDTH] * 3, torch.bfloat16)
 
 
 @pytest.mark.gpu

@@ -1,11 +1,15 @@
 """Routers of models in half precision: in float32, or on request as the model."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from automoe.errors import ConfigError
 from automoe.nn import Transformer, TransformerConfig, balance_loss, route, router_z_loss
 from automoe.nn.experts import ExpertLayer
+from automoe.nn.router import RouterPrecision
+from automoe.pipeline.config import ModelConfig
 from tests.architectures import MAXIMUM
 
 HALVES = [torch.bfloat16, torch.float16]
@@ -101,3 +105,13 @@ def test_a_half_model_scores_nearly_as_in_float32_and_routes_in_float32(dtype):
 def test_another_precision_of_routers_is_refused():
     with pytest.raises(ConfigError, match=r"model.router_precision=half.*allowed: float32, model"):
         TransformerConfig(vocab_size=5, router_precision="half")
+
+
+def test_a_run_takes_the_precisions_that_routers_know():
+    """Its configuration is read without PyTorch, and so cannot ask them."""
+    known = get_args(RouterPrecision)
+    for precision in known:
+        assert ModelConfig(router_precision=precision).router_precision == precision
+    with pytest.raises(ConfigError) as caught:
+        ModelConfig(router_precision="half")
+    assert caught.value.allowed == ", ".join(known)

@@ -1,5 +1,7 @@
 """The report of a router against NumPy and SciPy, and at the ends of its scales."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -36,6 +38,7 @@ def test_even_loads_are_at_one_end(experts):
 def test_one_expert_for_everything_is_at_the_other_end(experts):
     report = router_report([0] * (experts - 1) + [7])
     assert (report.cv, report.entropy) == pytest.approx(((experts - 1) ** 0.5, 0))
+    assert math.copysign(1, report.entropy) == 1  # not -0.0
 
 
 def test_dropped_pairs_are_a_share_of_all():

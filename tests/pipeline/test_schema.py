@@ -15,6 +15,7 @@ from automoe.pipeline.config import RunConfig
 from automoe.pipeline.manifest import plain
 from automoe.pipeline.schema import build, keys_of, schema_of
 from automoe.resources import resource_folder
+from automoe.training.config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,13 @@ def test_shipped_groups_hold_known_keys_only(group):
     for path in files:
         values = {key: value for key, value in yaml.safe_load(path.read_text()).items() if key != "defaults"}
         build(hints[group], values)
+
+
+def test_all_sections_of_trainings_show_all_their_keys():
+    known = {field.name for field in dataclasses.fields(TrainingConfig)}
+    assert set(yaml.safe_load((CONF / "training/quickstart.yaml").read_text())) == known
+    for path in ("distill/inherited.yaml", "scratch/panel.yaml"):
+        assert set(yaml.safe_load((CONF / path).read_text())["training"]) == known, path
 
 
 @dataclass(frozen=True, kw_only=True)

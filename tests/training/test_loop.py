@@ -116,7 +116,7 @@ def ruin(trainer):
         list(trainer.model.parameters())[-1].view(-1)[0] = float("nan")
 
 
-def test_a_loss_that_is_no_number_stops_the_training_and_says_where(trainer):
+def test_a_loss_that_is_no_number_stops_the_training_even_if_its_gradients_are_numbers(trainer):
     assert _train_step(trainer, [trainer.batch], lr=0.5)["loss"] > 0
     ruin(trainer)
     with pytest.raises(TrainingError, match=r"update 5: the loss is nan.*Lower the learning rate") as caught:

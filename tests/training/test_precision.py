@@ -91,6 +91,27 @@ def test_killed_and_resumed_training_ends_with_the_same_bits(data, tmp_path, pre
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@halves
+def test_on_a_gpu_the_loss_falls_and_a_resumed_training_has_the_same_masters(data, tmp_path, precision):
+    job, file = job_of(data, precision, max_updates=100), tmp_path / "checkpoint.pt"
+    trainer, batches = trainer_of(job, tmp_path)
+    steps = [_train_step(trainer, batches[step % 4], lr=1.0) for step in range(12)]
+    losses = [step["loss"] for step in steps if step is not None]  # float16 may leave out some
+    assert sum(losses[-4:]) < sum(losses[:4]) - 0.5
+    assert {(w.device.type, w.dtype) for w in trainer.get_model().parameters()} == {("cuda", HALVES[precision])}
+    trainer.consolidate_optimizer()
+    trainer.save_checkpoint(str(file), {})
+    resumed, _ = trainer_of(job, tmp_path)
+    resumed.load_checkpoint(str(file))
+    assert resumed.get_num_updates() == trainer.get_num_updates() == len(losses)
+    for name, master in masters_of(resumed).items():
+        assert master.dtype == torch.float32 and torch.equal(master, masters_of(trainer)[name]), name
+    ours, its = (_train_step(one, batches[0], lr=1.0)["loss"] for one in (resumed, trainer))
+    assert ours == pytest.approx(its, abs=0.02)  # GPUs add up in no fixed order
+
+
 def test_the_result_is_the_master_weights_of_the_best_update_in_float32(data, tmp_path):
     run(job_of(data, "bfloat16"), tmp_path, Place())
     best = min((record for record in read_log(tmp_path) if record["kind"] == "valid"), key=lambda r: r["nll_loss"])

@@ -61,6 +61,15 @@ def test_file_of_the_user_never_stands_in_for_a_module(data, tmp_path, monkeypat
     assert (tmp_path / "out" / "model.json").exists()
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_only_of_a_training_that_shows_what_it_says_it_stands_above(quiet, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("automoe.training.train.launch", lambda *_, **__: (0, 1))
+    with pytest.raises(TrainingError, match="failed with status 1") as raised:
+        train(tiny_job(data), tmp_path, quiet=quiet)
+    assert ("stands above and in this file" in str(raised.value)) != quiet
+    assert "in this file; the same command goes on" in str(raised.value)
+
+
 def test_resumed_log_drops_what_its_checkpoint_does_not_know(tmp_path):
     log = TrainingLog(tmp_path, resumed_at=None)
     for update in (10, 20, 30):

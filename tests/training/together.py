@@ -21,7 +21,12 @@ def main() -> None:
     weights[place.rank + 1].grad = torch.tensor([4.0, 0.0])
     add_gradients(weights)
     gradients = [None if weight.grad is None else weight.grad.tolist() for weight in weights]
-    noted = {"gradients": gradients, "agreed": agreed(lambda: place.rank), "leads": leads()}
+    for weight in weights[:2]:
+        weight.grad = torch.tensor([2.0, 6.0])
+    weights[1].grad = torch.ones(2) if place.rank == 1 else None
+    add_gradients(weights[:2], idle=place.rank == 1)
+    idle = [None if weight.grad is None else weight.grad.tolist() for weight in weights[:2]]
+    noted = {"gradients": gradients, "one idle": idle, "agreed": agreed(lambda: place.rank), "leads": leads()}
     (folder / f"rank{place.rank}.json").write_text(json.dumps(noted))
     leave()
 

@@ -1,6 +1,6 @@
 """The expert layer beside a dense layer of the same width, beside AutoMoE's dispatch, and beside grouped products.
 
-    python experiments/benchmarks/layers/expert_layer.py             # 3 minutes
+    python experiments/benchmarks/layers/expert_layer.py
 
 Tokens are normal noise, which a new router spreads over the experts almost evenly. Shape suffixes: T tokens, D model
 dim.
@@ -41,42 +41,46 @@ def main() -> None:
     parser.add_argument("--only", choices=TABLES, help="one of the tables")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each")
     parser.add_argument("--seconds", type=float, default=0.08, help="length of a turn")
+    parser.add_argument("--shrink", type=int, default=1, help="divide all sizes by it, to try the script out")
     parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)), help="processor to use")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for the tables")
     args = parser.parse_args()
     settle(args.core)
     torch.set_num_threads(1)
-    about = {"rounds": args.rounds, "seconds_a_turn": args.seconds, "core_used": args.core}
+    about = {"rounds": args.rounds, "seconds_a_turn": args.seconds, "core_used": args.core, "shrink": args.shrink}
+    turns = {"rounds": args.rounds, "seconds": args.seconds}
     for name, make in TABLES.items():
         if args.only in (None, name):
-            common.write_table(make({"rounds": args.rounds, "seconds": args.seconds}), name, args.out, **about)
+            common.write_table(make(turns, args.shrink), name, args.out, **about)
 
 
-def against_dense(turns: dict[str, Any]) -> list[dict[str, Any]]:
+def against_dense(turns: dict[str, Any], shrink: int) -> list[dict[str, Any]]:
     """Forward and backward of the whole layer, router included."""
     rows = []
-    for dim, width, num_experts, goal in [
+    for *whole, num_experts, goal in [
         (256, 512, 6, "<= 1.25"),
         (512, 2048, 6, "<= 1.1"),
         (256, 512, 16, "<= 1.5"),
         (512, 2048, 16, "<= 1.5"),
     ]:
-        x_TD, _ = _routed(dim, TRAINING, num_experts)
+        dim, width, tokens = _shrunk(shrink, *whole, TRAINING)
+        x_TD, _ = _routed(dim, tokens, num_experts)
         functions = {
             label: _training(*_layer(dim, width, count), x_TD)
             for label, count in (("dense", 1), ("experts", num_experts))
         }
         times = take_turns(functions, **turns)
-        size = {"dim": dim, "width": width, "experts": num_experts, "tokens": TRAINING}
+        size = {"dim": dim, "width": width, "experts": num_experts, "tokens": tokens}
         rows += [*common.times_rows(times, "us", **size), common.ratio_row(times, "experts", "dense", goal, **size)]
     return rows
 
 
-def against_nonzero(turns: dict[str, Any]) -> list[dict[str, Any]]:
+def against_nonzero(turns: dict[str, Any], shrink: int) -> list[dict[str, Any]]:
     """The dispatch alone, 16 experts: routing and weights are given."""
     rows = []
-    for dim, width in [(256, 512), (512, 2048)]:
-        for tokens, goal in [(DECODING, ">= 1.5"), (TRAINING, ">= 1")]:
+    for whole in [(256, 512), (512, 2048)]:
+        for batch, goal in [(DECODING, ">= 1.5"), (TRAINING, ">= 1")]:
+            dim, width, tokens = _shrunk(shrink, *whole, batch)
             experts, parameters = _experts(dim, width, 16)
             x_TD, routing = _routed(dim, tokens, 16)
             dispatches = {"sorted": dispatch_sorted, "nonzero": dispatch_nonzero}
@@ -88,11 +92,12 @@ def against_nonzero(turns: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def against_grouped(turns: dict[str, Any]) -> list[dict[str, Any]]:
+def against_grouped(turns: dict[str, Any], shrink: int) -> list[dict[str, Any]]:
     """`grouped_mm` over weights that are stacked for it in every call, and over weights that are kept so."""
     rows = []
-    for dim, width, num_experts in [(256, 512, 6), (256, 512, 16), (256, 512, 64), (512, 2048, 6), (512, 2048, 16)]:
-        for tokens in (DECODING, TRAINING):
+    for *whole, num_experts in [(256, 512, 6), (256, 512, 16), (256, 512, 64), (512, 2048, 6), (512, 2048, 16)]:
+        for batch in (DECODING, TRAINING):
+            dim, width, tokens = _shrunk(shrink, *whole, batch)
             experts, parameters = _experts(dim, width, num_experts)
             x_TD, routing = _routed(dim, tokens, num_experts)
             kept = Expert(*(torch.stack(w).detach().requires_grad_() for w in zip(*experts, strict=True)))
@@ -107,6 +112,10 @@ def against_grouped(turns: dict[str, Any]) -> list[dict[str, Any]]:
                 size = {"dim": dim, "width": width, "experts": num_experts, "tokens": tokens, "direction": direction}
                 rows += [common.ratio_row(times, name, "sorted", **size) for name in [*dispatches][1:]]
     return rows
+
+
+def _shrunk(by: int, *sizes: int) -> list[int]:
+    return [max(1, size // by) for size in sizes]
 
 
 def _layer(dim: int, width: int, num_experts: int) -> tuple[Callable[[Tensor], Tensor], list[Tensor]]:

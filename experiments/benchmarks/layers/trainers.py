@@ -1,6 +1,7 @@
-"""`TrainerWorker`: fairseq's Trainer on one model, in a process of its own, on one thread and one core.
+"""`TrainerWorker`: trains one model in a process of its own, on one thread and one core.
 
-Two models never share a process: fairseq keeps state in functions and modules.
+fairseq's model is trained by fairseq's Trainer, ours by that of `automoe supernet`. Two models never share a process:
+fairseq keeps state in functions and modules.
 """
 
 from __future__ import annotations
@@ -118,13 +119,14 @@ def _serve(connection: Connection, trained: Trained, data: Path, max_tokens: int
 
 
 def _trainer(trained: Trained, data: Path, max_tokens: int, batches: int) -> tuple[Any, list[Any]]:
-    """fairseq's Trainer, and its first batches."""
+    """The Trainer of the model, and its first batches."""
     import torch
     from fairseq import options, utils
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.trainer import Trainer
 
     from automoe.training.registration import AutoMoETranslationTask
+    from automoe.training.trainer import MixedPrecisionTrainer
 
     torch.set_num_threads(1)
     utils.set_torch_seed(1)
@@ -138,7 +140,8 @@ def _trainer(trained: Trained, data: Path, max_tokens: int, batches: int) -> tup
     ]
     config = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), flags))
     task = AutoMoETranslationTask.setup_task(config.task)
-    trainer = Trainer(config, task, task.build_model(config.model), task.build_criterion(config.criterion))
+    kind = Trainer if trained.supernet is None else MixedPrecisionTrainer
+    trainer = kind(config, task, task.build_model(config.model), task.build_criterion(config.criterion))
     iterator = trainer.get_train_iterator(epoch=1).next_epoch_itr(shuffle=True)
     trainer.begin_epoch(1)
     return trainer, [next(iterator) for _ in range(batches)]

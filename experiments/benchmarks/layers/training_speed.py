@@ -2,8 +2,9 @@
 
     python experiments/benchmarks/layers/training_speed.py --data runs/quickstart/data/current --space quickstart
 
-Same Trainer, optimiser, batches and dropout. The dense architecture is the space's largest with one expert a layer,
-all of the largest width, and cross-attention to the last layer of the encoder: what fairseq's model is, too.
+fairseq's Trainer for its model, that of `automoe supernet` for ours; the same optimiser, batches and dropout. The
+dense architecture is the space's largest with one expert a layer, all of the largest width, and cross-attention to
+the last layer of the encoder: what fairseq's model is, too.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -55,6 +56,11 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args.work.mkdir(parents=True, exist_ok=True)
     args.out.mkdir(parents=True, exist_ok=True)
     return args
+
+
+def shown(words: Sequence[str]) -> list[str]:
+    """Words of a command as results tell them: of an absolute path, which says nothing elsewhere, the last part."""
+    return [re.sub(r"(?<![^=,{[:])/\S*/(?=\S)", "", word) for word in words]
 
 
 def make_models(names: Sequence[str], work: Path) -> None:

@@ -9,7 +9,6 @@ runs from the first architecture that is posted, when all workers wait already, 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import multiprocessing
 import platform
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from automoe.files import csv_text, write_atomically
 from automoe.search import Quality
 from automoe.search.store import FolderStore, NoStoreError, OptunaStore
 from automoe.search.store_pool import StorePool
@@ -118,10 +118,7 @@ def main() -> None:
     setup = {"command": command, "evaluations": arguments.evaluations, "seconds": SECONDS, "generation": GENERATION,
              "machine": platform.machine(), "python": platform.python_version()}  # fmt: skip
     (arguments.out / "workers.json").write_text(json.dumps({**setup, "rows": rows}, indent=2) + "\n")
-    with (arguments.out / "workers.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_atomically(arguments.out / "workers.csv", csv_text(rows))
 
 
 if __name__ == "__main__":
