@@ -13,7 +13,10 @@ Placements = Literal["fair", "first"]
 
 @dataclass(frozen=True, kw_only=True)
 class SupernetConfig:
-    """How a supernet is trained; by default the sandwich rule with in-place distillation (Yu & Huang 2019)."""
+    """How a supernet is trained; as it stands the sandwich rule with in-place distillation (Yu & Huang 2019).
+
+    Runs choose the group `supernet=single_path` by default, which sets the fields that go with it.
+    """
 
     rule: Rule = "sandwich"
     """What each step visits: the largest, the smallest and random sub-transformers (`sandwich`), or one random one
