@@ -32,7 +32,7 @@ RUN_COMMANDS = {
     "evaluate": "BLEU and chrF of the bundle on the test set, its latency measured again",
     "report": "one HTML page about all of it",
     "scratch": "some sub-transformers, each trained by itself: what a supernet is judged by",
-    "fidelity": "does the supernet order these as their trainings do? Rank statistics beside trivial guesses",
+    "fidelity": "does the supernet order these as their trainings do?",
 }
 """Commands that work in a run folder and take overrides."""
 
@@ -159,12 +159,10 @@ def _help() -> str:
         return "\n".join(f"  {name:<16}{text}" for name, text in commands.items())
 
     return f"""\
-automoe {__version__}: neural architecture search for heterogeneous mixture-of-experts translation models
-A run, step by step: automoe COMMAND [KEY=VALUE ...]
+automoe {__version__}: sparse translation models that fit a budget. A run: automoe COMMAND [KEY=VALUE ...]
 {listed(RUN_COMMANDS)}
-Files: automoe COMMAND [ARGUMENTS]
-{listed(FILE_COMMANDS)}
-automoe COMMAND --help says more, automoe run --cfg job prints the configuration; --json, --version."""
+Files: automoe COMMAND [ARGUMENTS]. More: COMMAND --help, --json, automoe run --cfg job, --version
+{listed(FILE_COMMANDS)}"""
 
 
 def _full_disk(error: OSError) -> str:

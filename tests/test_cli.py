@@ -244,7 +244,7 @@ def test_multirun_takes_several_budgets_of_each_form(configs, capsys):
         ("data.split=3", "data.split: is a section: set the keys in it (allowed: data.split."),
         (
             "model=pre-norm",
-            "model=pre-norm: there is no such file (allowed: post_norm, pre_norm). Did you mean 'pre_norm'?",
+            "model=pre-norm: there is no such file (allowed: post_norm, pre_norm, switch). Did you mean 'pre_norm'?",
         ),
         ("modle=pre_norm", "modle: unknown key. Did you mean 'model'?"),
         ("training/lr=3", "training/lr: unknown key. Did you mean 'training.lr'?"),

@@ -155,7 +155,8 @@ def test_a_relative_path_may_start_beside_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("find", "names"), [(find_space, ", ".join(SHIPPED)), (find_architecture, "quickstart, tiny")]
+    ("find", "names"),
+    [(find_space, ", ".join(SHIPPED)), (find_architecture, "dense_small, quickstart, switch_small, tiny")],
 )
 def test_an_unknown_name_lists_those_that_there_are(find, names):
     with pytest.raises(SpaceError, match="Did you mean 'quickstart'") as caught:
