@@ -1,7 +1,7 @@
 """Three ways to train a supernet, judged by 24 sub-transformers that were trained from scratch with two seeds each.
 
     python experiments/rank_fidelity/trained.py                              # two to three hours on one core
-    python experiments/rank_fidelity/trained.py --measure                    # two minutes: what an update costs
+    python experiments/rank_fidelity/trained.py --measure                    # five minutes: what an update costs
 
 The sandwich rule against a single path (HAT, AutoMoE), at equally many updates and in equal time, each with two
 seeds, by `automoe fidelity`; what is finished in the run folder is not made again, so a killed run goes on. Prints
@@ -39,7 +39,7 @@ RUN = "rank_fidelity"
 UPDATES = 2000
 """Of the sandwich."""
 EQUAL_TIME = 5700
-"""Updates of a single path in about the same time: `results/speed.json` has the ratio."""
+"""Updates of a single path in rather less time: `results/speed.json` has the ratio."""
 SUPERNETS = {
     "sandwich": ("supernet=sandwich", f"training.max_updates={UPDATES}"),
     "single path, equal updates": ("supernet=single_path", f"training.max_updates={UPDATES}"),
