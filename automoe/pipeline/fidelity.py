@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from automoe.cost import costs
 from automoe.data import PreparedData
 from automoe.evaluation.fidelity import Fidelity, FidelityConfig, depth_then, rank_fidelity
@@ -129,7 +127,6 @@ def _run(part: FidelityPart, inputs: Inputs, out: Path) -> None:
         runs.setdefault(trained.architecture, []).append(trained)
     data = PreparedData.open(inputs["data"])
     evaluator = evaluator_of(trained_model(inputs["supernet"]), data)
-    torch.set_num_threads(1)  # sums in another order differ in the last bits
     compared = []
     with Progress("inherited weights", total=len(runs), unit="architecture") as progress:
         for arch, of_arch in runs.items():

@@ -22,7 +22,7 @@ import torch
 from automoe.data import PreparedData
 from automoe.errors import ConfigError, TrainingError
 from automoe.files import write_atomically
-from automoe.nn import TransformerConfig
+from automoe.nn import Transformer, TransformerConfig
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import ModelConfig, RunConfig, ScratchSection
 from automoe.pipeline.files import TRAININGS
@@ -69,8 +69,9 @@ def read_trained(folder: Path) -> list[Trained]:
     return [Trained(**{**form, "architecture": Architecture.from_dict(form["architecture"])}) for form in forms]
 
 
-def evaluator_of(model: Any, data: PreparedData) -> SupernetEvaluator:
-    """What judges trained and inherited weights alike: loss and greedy BLEU on the whole validation set."""
+def evaluator_of(model: Transformer, data: PreparedData) -> SupernetEvaluator:
+    """What judges trained and inherited weights alike, on one thread: loss and greedy BLEU on the validation set."""
+    torch.set_num_threads(1)  # sums in another order differ in the last bits
     return SupernetEvaluator(model, validation_batches(data), validation_texts(data))
 
 
@@ -156,7 +157,6 @@ def _train(part: ScratchPart, inputs: Inputs, out: Path, run: tuple[Architecture
 
 def _scored(runs: Sequence[tuple[Architecture, int]], inputs: Inputs, out: Path) -> Iterator[dict[str, Any]]:
     data = PreparedData.open(inputs["data"])
-    torch.set_num_threads(1)  # sums in another order differ in the last bits
     with Progress("validation", total=len(runs), unit="model") as progress:
         for arch, seed in runs:
             evaluator = evaluator_of(trained_model(_folder(out, arch, seed)), data)

@@ -156,17 +156,19 @@ def test_the_leading_one_alone_writes(together):
     assert checkpoints == {"checkpoint_00000004.pt", "checkpoint_00000008.pt"}
 
 
-def test_finished_training_is_taken_as_it_is(data, together, monkeypatch):
-    monkeypatch.setattr("automoe.training.train.launch", None)
-    train(job_of(data, "plain", processes=2), together / "plain")
-
-
 @pytest.fixture
 def launched(monkeypatch):
     """The calls of `launch`, which do nothing."""
     calls = []
     monkeypatch.setattr("automoe.training.train.launch", lambda *given, **_: calls.append(given) or (0, 0))
     return calls
+
+
+def test_finished_training_is_taken_as_it_is(data, together, launched):
+    before = {path: path.stat().st_mtime_ns for path in (together / "plain").rglob("*")}
+    train(job_of(data, "plain", processes=2), together / "plain")
+    assert launched == []
+    assert {path: path.stat().st_mtime_ns for path in (together / "plain").rglob("*")} == before
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"torn")])
