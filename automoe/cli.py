@@ -27,7 +27,8 @@ RUN_COMMANDS = {
     "search": "evaluates what a searcher proposes, quality against costs -> archive",
     "worker": "evaluates for a search that runs: here, on another machine, in a batch system",
     "select": "archive and budget -> the best sub-transformer that keeps it",
-    "distill": "its inherited weights, trained on with the largest as the teacher",
+    "teacher": "who teaches it: the largest, or models of yours; translates the corpus",
+    "distill": "its inherited weights, trained on with the teacher",
     "export": "weights -> bundle, a folder that `translate` reads",
     "evaluate": "BLEU and chrF of the bundle on the test set, its latency measured again",
     "report": "one HTML page about all of it",
@@ -62,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; those of the process by default.
 
     Returns:
-        The exit status: 0, 2 for a mistake that the user can mend, 130 when interrupted, 141 when the reader of our
-        output has gone. A defect of AutoMoE raises.
+        The exit status: 0, 1 if one of several budgets was refused, 2 for a mistake that the user can mend, 130 when
+        interrupted, 141 when the reader of our output has gone. A defect of AutoMoE raises.
     """
     try:
         _take_closed_streams()
@@ -112,11 +113,14 @@ def _run_command(command: str, overrides: list[str]) -> int:
     as_json = "--json" in overrides  # ours, not Hydra's, which would refuse it
     overrides = [override for override in overrides if override != "--json"]
 
+    statuses = [0]
+
     def work(config: RunConfig) -> None:
-        importlib.import_module("automoe.pipeline.run").run(command, config, as_json=as_json)
+        status = importlib.import_module("automoe.pipeline.run").run(command, config, as_json=as_json)
+        statuses.append(status or 0)
 
     compose(f"automoe {command}", overrides, RunConfig, work)
-    return 0
+    return max(statuses)
 
 
 def _file_command(command: str, arguments: list[str]) -> int:

@@ -62,6 +62,10 @@ class Progress:
             self._shown_at = now
             self._show(self._state(now - self._begin, note))
 
+    def end_here(self) -> None:
+        """Makes what is done all that there is to do: the work ends before it was planned to."""
+        self._total = self._done
+
     def __enter__(self) -> Self:
         return self
 
@@ -187,7 +191,7 @@ class _Bar:
         if self._task is None:
             self._task = self._bars.add_task(state.label, total=state.total, completed=state.done, **fields)
             self._bars.start()
-        self._bars.update(self._task, completed=state.done, **fields)
+        self._bars.update(self._task, total=state.total, completed=state.done, **fields)
         if last:
             _Bar._shown -= 1
             if _Bar._shown:

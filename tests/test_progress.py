@@ -113,6 +113,23 @@ def test_work_that_fails_says_that_it_stopped(clock):
     assert stream.getvalue().rstrip().endswith("stopped")
 
 
+def test_work_that_ends_before_it_was_planned_to_has_no_time_left(clock):
+    stream = io.StringIO()
+    with Progress("training", total=1000, unit="update", stream=stream) as progress:
+        clock.now += 40
+        progress.advance(40)
+        progress.end_here()
+    assert stream.getvalue() == "training: 40/40 updates, 1/s, 40 s\n"
+
+
+def test_a_bar_is_full_where_work_ends_before_it_was_planned_to(clock, rich_terminal):
+    with Progress("training", total=1000, unit="update", stream=rich_terminal) as progress:
+        clock.now += 40
+        progress.advance(40)
+        progress.end_here()
+    assert re.fullmatch(r"training ━+ 40/40 updates 1/s 40 s", frames(rich_terminal.getvalue())[-1])
+
+
 def test_a_terminal_that_cannot_move_its_cursor_gets_the_line(clock, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     text = work(clock, Terminal(), seconds=10, units=1000)

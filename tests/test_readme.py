@@ -21,7 +21,7 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 _SMALL = """\
 #!/usr/bin/env bash
 small=()
-if [[ " run profile predictor search select fidelity " == *" $1 "* && "$*" != *--cfg* ]]; then
+if [[ " run profile predictor search select distill export fidelity " == *" $1 "* && "$*" != *--cfg* ]]; then
   [[ "$*" != *space=my_space.yaml* ]] || cp search_spaces/tiny.yaml my_space.yaml
   if [[ "$*" == *data=* ]]; then small+=({measured} data.split.valid_size=20 data.split.test_size=20)
   else small+=({data}); fi

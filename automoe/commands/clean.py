@@ -13,7 +13,7 @@ from automoe.commands.status import folder_size
 from automoe.errors import ConfigError, RunError
 from automoe.files import PARTIAL
 from automoe.pipeline.manifest import read_manifest
-from automoe.pipeline.run_folder import REMOVED, RunFolder, open_run
+from automoe.pipeline.run_folder import CURRENT, REMOVED, RunFolder, open_run
 from automoe.terminal import format_size, format_table
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
 def unused_folders(run: RunFolder) -> list[Path]:
     """The folders that `clean` removes.
 
-    Finished: those that neither `current` names nor anything that `current` names was made from, however far back.
+    Finished: those that neither `current` nor another link of the stage (a budget's) names, nor anything that these
+    name was made from, however far back.
     Unfinished: those whose stage has finished or taken up another result since they were last written; a younger one
     was killed, and the same command goes on with it.
 
@@ -72,7 +73,7 @@ def unused_folders(run: RunFolder) -> list[Path]:
     used = used_results(run)
     unused: list[Path] = []
     for stage, folders in run.folders().items():
-        link = run.path / stage / "current"
+        link = run.path / stage / CURRENT
         taken_up = link.lstat().st_mtime_ns if link.is_symlink() else -1
         for path in folders:
             if path.name.endswith(PARTIAL):
@@ -86,20 +87,21 @@ def unused_folders(run: RunFolder) -> list[Path]:
 
 
 def used_results(run: RunFolder) -> set[tuple[str, str]]:
-    """(stage, hash) of every result in use, and of all that these were made from."""
-    waiting = [(stage, hash) for stage in run.folders() if (hash := run.current(stage)) is not None]
+    """(stage, hash) of every result in use or with a name, and of all that these were made from."""
+    waiting = [(stage, hash, name) for stage in run.folders() for name, hash in run.links(stage).items()]
     used: set[tuple[str, str]] = set()
     while waiting:
-        stage, hash = waiting.pop()
+        stage, hash, name = waiting.pop()
         if (stage, hash) not in used:
             if hash != Path(hash).name or not run.result(stage, hash).is_dir():
                 raise RunError(
                     f"leads to {hash!r}, which is no result",
-                    file=run.path / stage / "current",
+                    file=run.path / stage / name,
                     hint="Remove this link, or run the stage again: nothing was removed",
                 )
             used.add((stage, hash))
-            waiting += read_manifest(run.result(stage, hash)).identity.inputs.items()
+            inputs = read_manifest(run.result(stage, hash)).identity.inputs
+            waiting += [(*made_from, CURRENT) for made_from in inputs.items()]
     return used
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automoe.errors import RunError
-from automoe.files import PARTIAL
+from automoe.files import PARTIAL, read_json
 from automoe.latency import TABLE_FILE
-from automoe.pipeline.files import TRAININGS
+from automoe.pipeline.files import MEASURED, TRAININGS
 from automoe.pipeline.manifest import read_manifest
-from automoe.pipeline.run_folder import REMOVED, RunFolder, list_runs, open_run
-from automoe.search import ARCHIVE
+from automoe.pipeline.run_folder import CURRENT, REMOVED, RunFolder, list_runs, open_run
+from automoe.search import ARCHIVE, shown_cost
 from automoe.terminal import format_size, format_table
 from automoe.training.log import read_log
 
@@ -33,12 +33,14 @@ class Entry:
     state: str
     """`finished`, `running`, `partial` (killed: the same command goes on), `damaged` or `removed` (by half)."""
     current: bool
+    names: tuple[str, ...]
+    """Further links to it: the budgets whose bundle it is."""
     modified: str
     """Last change, ISO 8601, local time."""
     bytes: int
     wall_seconds: float | None
     done: str | None = None
-    """What an unfinished result holds already: "update 400", "12 measured", "5 trainings"."""
+    """What an unfinished result holds already: "update 400", "12 measured", "5 trainings"; or why it was refused."""
     problem: str | None = None
 
 
@@ -104,13 +106,15 @@ def _entry(run: RunFolder, stage: str, folder: Path) -> Entry:
             seconds, state = read_manifest(folder).times.wall_seconds, "finished"
         except RunError as error:
             state, problem = "damaged", str(error)
+    links = run.links(stage)
     modified = datetime.fromtimestamp(folder.stat().st_mtime, UTC).astimezone()
     return Entry(
         run=run.name,
         stage=stage,
         hash=hash,
         state=state,
-        current=folder.name == run.current(stage),
+        current=folder.name == links.get(CURRENT),
+        names=tuple(name for name, hash in links.items() if name != CURRENT and hash == folder.name),
         modified=modified.isoformat(timespec="seconds"),
         bytes=folder_size(folder),
         wall_seconds=seconds,
@@ -128,9 +132,21 @@ def _done(folder: Path) -> str | None:
         rows = path.read_bytes().count(b"\n") - 1 if path.exists() else 0  # the first line is a header
         if rows > 0:
             return f"{rows} {what}"
+    if (folder / MEASURED).exists():
+        return _refusal(folder) or "test set translated"
     if trained := len(list(folder.glob(f"{TRAININGS}/*/model.json"))):
         return f"{trained} training{'s' if trained > 1 else ''}"
     return None
+
+
+def _refusal(folder: Path) -> str | None:
+    """Which limits of its budget a measured bundle breaks; None if none."""
+    try:
+        broken = [line for line in read_json(folder / MEASURED).get("budget", ()) if not line["kept"]]
+    except RunError:  # somebody damaged it
+        return None
+    told = [f"{shown_cost(line['cost'], line['value'])} of {line['max']:.4g}" for line in broken]
+    return f"over budget: {', '.join(told)}" if broken else None
 
 
 def _row(entry: Entry) -> list[Any]:
@@ -139,7 +155,7 @@ def _row(entry: Entry) -> list[Any]:
         entry.stage,
         entry.hash,
         entry.state,
-        "*" if entry.current else "",
+        " ".join(("*",) * entry.current + entry.names),
         datetime.fromisoformat(entry.modified).strftime("%Y-%m-%d %H:%M"),
         format_size(entry.bytes),
         None if entry.wall_seconds is None else f"{entry.wall_seconds:.1f}",

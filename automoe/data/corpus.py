@@ -8,6 +8,7 @@ from typing import Protocol
 
 from automoe.data.config import DataConfig
 from automoe.data.home_assistant import HomeAssistantCorpus
+from automoe.data.multi30k import open_multi30k
 from automoe.data.text import TextCorpus
 from automoe.errors import ConfigError, did_you_mean
 
@@ -40,6 +41,7 @@ Provider = Callable[[DataConfig], Corpus]
 
 CORPORA: dict[str, Provider] = {
     "home_assistant": HomeAssistantCorpus.from_config,
+    "multi30k": open_multi30k,
     "text": TextCorpus.from_config,
 }
 """The providers that come with AutoMoE."""

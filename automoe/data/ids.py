@@ -50,6 +50,11 @@ class IdArray:
         return np.diff(self._offsets)
 
     @property
+    def flat_A(self) -> npt.NDArray[Any]:
+        """All ids, sentence after sentence."""
+        return self._ids_A
+
+    @property
     def num_tokens(self) -> int:
         """Number of tokens of all sentences."""
         return len(self._ids_A)

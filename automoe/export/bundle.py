@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,20 @@ from automoe.bundle import (
     WEIGHTS_FILE,
     Bundle,
     BundleManifest,
+    graph_file,
+    read_bundle,
     weights_file,
     write_bundle,
 )
-from automoe.cost import costs
+from automoe.cost import Costs, costs
 from automoe.decoding.shortlist import Shortlist
 from automoe.errors import DependencyError
+from automoe.export.card_facts import CardFacts
 from automoe.export.model_card import model_card
 from automoe.export.weight_file import Array, WeightFile
 from automoe.export.weights import ordered_weights
-from automoe.nn import Transformer
+from automoe.nn import Transformer, TransformerConfig
+from automoe.space import Architecture
 
 
 def export_bundle(
@@ -91,6 +96,44 @@ def export_bundle(
     if shortlist is not None:
         files[SHORTLIST_FILE] = shortlist.to_bytes()
     return write_bundle(folder, manifest, files)
+
+
+def rewrite_card(folder: Path, facts: CardFacts, info: Mapping[str, Any]) -> Bundle:
+    """Replaces the card and adds to the information of a finished bundle, once it was measured; nothing else changes.
+
+    The new bundle is written aside and renamed: a reader sees the old or the new one.
+
+    Args:
+        folder: the bundle.
+        facts: what the card shall say.
+        info: JSON values that are added to `BundleManifest.info`.
+
+    Raises:
+        BundleError: there is no whole bundle.
+    """
+    bundle = read_bundle(folder)
+    manifest = replace(bundle.manifest, info={**bundle.manifest.info, **info})
+    names = bundle.manifest.files
+    card = model_card(
+        Architecture.from_dict(manifest.architecture),
+        _costs(manifest),
+        manifest,
+        weights_bytes={
+            precision: names[weights_file(precision)].bytes
+            for precision in PRECISIONS
+            if graph_file("encoder", precision) in names
+        },
+        shortlist=SHORTLIST_FILE in names,
+        facts=facts,
+    )
+    files: dict[str, bytes | Path] = {name: bundle.path(name) for name in names}
+    return write_bundle(folder, manifest, files | {CARD_FILE: card.encode()})
+
+
+def _costs(manifest: BundleManifest) -> Costs:
+    config = TransformerConfig.from_dict(manifest.model)
+    arch = Architecture.from_dict(manifest.architecture)
+    return costs(arch, vocab_size=config.vocab_size, pre_norm=config.pre_norm)
 
 
 def _graph_files(

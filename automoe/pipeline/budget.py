@@ -6,6 +6,7 @@ budget nothing can keep.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from automoe.search import (
     check_feasible,
     in_budget_units,
     resolve,
+    shown_cost,
     space_begins,
 )
 from automoe.space import SearchSpace
@@ -68,9 +70,18 @@ def refuse_after_data(config: RunConfig, budget: tuple[Limit, ...], data: Path) 
 
 
 def refuse_after_predictor(config: RunConfig, budget: tuple[Limit, ...], predictor: Path) -> None:
-    """Refuses a budget that no architecture of the space can keep.
+    """Refuses a budget that no architecture of the space can keep, and names limits that limit nothing.
 
     Raises:
         ConfigError: the first limit that none can keep.
     """
-    feasible_limits(budget, space_part(config).space, predictor)
+    space = space_part(config).space
+    largest = read_json(predictor / BOUNDS)["largest"]
+    for limit in feasible_limits(budget, space, predictor):
+        if limit.max > largest[limit.cost]:  # it may have been meant in another unit
+            print(
+                f"{limit.key}={limit.given:g} limits nothing: the largest architecture of space {space.name!r} takes "
+                f"{shown_cost(limit.cost, largest[limit.cost])}",
+                file=sys.stderr,
+                flush=True,
+            )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from automoe.bundle import PRECISIONS
@@ -16,17 +17,18 @@ from automoe.distill.config import DistillConfig
 from automoe.errors import ConfigError
 from automoe.evaluation.fidelity import MIN_ARCHITECTURES, FidelityConfig
 from automoe.latency.config import ProfileConfig
-from automoe.pipeline.run_folder import check_run_name
+from automoe.pipeline.run_folder import check_link_name, check_run_name
 from automoe.predictor.config import PredictorConfig
 from automoe.predictor.regressor import find_regressor
 from automoe.resources import resource_folder
 from automoe.runtime.backend import CAST_PRECISIONS
-from automoe.search.budget import Limit, parse_budget
+from automoe.search.budget import Limit, parse_budget, parse_budgets
 from automoe.search.config import ArchitectureSearchConfig, SelectConfig
 from automoe.search.costs import LATENCY
 from automoe.search.searcher import check_objectives_of, options_of
 from automoe.search.store import check_url
 from automoe.supernet.config import SupernetConfig
+from automoe.threads import check_threads
 from automoe.training.config import TrainingConfig
 
 
@@ -145,6 +147,48 @@ def _groups_named(searcher: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeacherSection:
+    """Who teaches, and how it translates where its translations are learnt."""
+
+    models: tuple[str, ...] = field(default=(), metadata={"hashed": False})
+    """A model folder, a bundle, or a checkpoint (.pt) of ours or of fairseq's `transformer`; several teach together,
+    by the mean of their probabilities. None: the largest sub-transformer of the supernet."""
+    train: bool = False
+    """Whether the largest sub-transformer goes on learning by itself, from the references, before it teaches."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How, as the section `training` for the supernet."""
+    beam: int = 5
+    """Hypotheses kept while it translates the training sources."""
+    length_penalty: float = 1.0
+    """As `decoding.length_penalty`."""
+    batch_size: int = field(default=64, metadata={"hashed": False})
+    """Sentences that it translates together."""
+    threads: int = field(default=1, metadata={"hashed": False})
+    """Threads within an operation while it translates; changes scores in their last bits."""
+    device: str = field(default="cpu", metadata={"hashed": False})
+    """Where it translates: `cpu` is ONNX Runtime, where the teacher is one model of ours; `cuda` PyTorch."""
+
+    def __post_init__(self) -> None:
+        self.search()  # refuses what it does not take
+        if self.batch_size < 1:
+            raise ConfigError("teacher.batch_size", self.batch_size, allowed=">= 1")
+        check_threads("teacher.threads", self.threads)
+        if len(set(self.models)) < len(self.models):
+            raise ConfigError("teacher.models", list(self.models), "names a model twice", allowed="different models")
+        if self.models and self.train:
+            raise ConfigError(
+                "teacher.train",
+                self.train,
+                "the supernet's largest sub-transformer alone can be trained on, but other models teach",
+                allowed="false with teacher.models",
+            )
+
+    def search(self) -> SearchConfig:
+        """What of this the search takes."""
+        return SearchConfig(beam=self.beam, length_penalty=self.length_penalty)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DistillSection(DistillConfig):
     """What the chosen sub-transformer learns from, and for how long."""
 
@@ -230,6 +274,8 @@ class RunConfig:
     """Trains this one architecture instead of searching the space: a shipped one by name, or the path of a file."""
     budget: Any = field(default_factory=_default_budget)
     """What the model may cost; see `automoe.search.budget`. A limit of null is no limit."""
+    budgets: Any = None
+    """Several budgets by name, each for a model of its own, instead of `budget`; for `automoe export` alone."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     supernet: SupernetSection = field(default_factory=SupernetSection)
@@ -238,6 +284,7 @@ class RunConfig:
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
     search: SearchSection = field(default_factory=SearchSection)
     select: SelectConfig = field(default_factory=SelectConfig)
+    teacher: TeacherSection = field(default_factory=TeacherSection)
     distill: DistillSection = field(default_factory=DistillSection)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     export: ExportSection = field(default_factory=ExportSection)
@@ -254,7 +301,10 @@ class RunConfig:
             object.__setattr__(self, "budget", {k: limit for k, limit in self.budget.items() if limit is not None})
         self._check_precision()
         within = () if self.search.within is None else parse_budget(self.search.within, "search.within")
-        for limit in (*parse_budget(self.budget), *within):
+        budgets = {} if self.budgets is None else parse_budgets(self.budgets)
+        for name in budgets:
+            check_link_name("budgets", name)
+        for limit in (*parse_budget(self.budget), *within, *chain.from_iterable(budgets.values())):
             if limit.cost == LATENCY and limit.device != self.profile.device_name:
                 raise _other_device(limit, self.profile)
 

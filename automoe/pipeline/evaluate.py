@@ -1,14 +1,14 @@
-"""Stage `evaluate`: translates the test set with the bundle, as a user would, scores it, and measures it once more.
+"""Stage `evaluate`: the bundle beside what it is compared with, on the test set and by the clock.
 
-It holds `scores.json` (quality with signatures, costs, expert loads and latency of each system, and whether the
-bundle keeps its budget) and `hypotheses.*.txt`, one translation a line. The bundle is scored as it was measured
-(backend, precision), and then in each other precision that it holds and with its shortlist.
+It holds `scores.json` (quality with signatures, costs, expert loads and latency of each system, and the budget that
+the bundle was held against) and `hypotheses.*.txt`, one translation a line. `export` has scored the bundle as it was
+measured (backend, precision); here it is scored in each other precision that it holds and with its shortlist, and
+measured once more, side by side with the others.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +16,20 @@ from typing import Any
 
 from automoe.bundle import read_bundle
 from automoe.data import PreparedData
-from automoe.files import read_json, write_json
+from automoe.files import read_json, write_atomically, write_json
 from automoe.latency import TABLE_FILE, ProfileConfig, read_table
 from automoe.nn import Transformer
 from automoe.pipeline.config import DecodingConfig, RunConfig
 from automoe.pipeline.export import BUNDLE
-from automoe.pipeline.files import INHERITED, SCORES, SELECTION
+from automoe.pipeline.files import INHERITED, MEASURED, SCORES
 from automoe.pipeline.measuring import Bench, check_measurable
 from automoe.pipeline.shipping import ship
 from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
-from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, TestSet, Use, other_uses
+from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, TestSet, Use, hypotheses_file, other_uses
 from automoe.runtime.backend import find_backend, graphs_for
-from automoe.search import LATENCY, in_budget_units, shown_cost
+from automoe.search import LATENCY
 from automoe.space import Architecture
 
 _SCRATCH = "systems.partial"
@@ -44,11 +44,6 @@ class EvaluatePart:
     profile: ProfileConfig
 
 
-def hypotheses_file(system: str) -> str:
-    """Name of the file with a system's translations."""
-    return f"hypotheses.{system}.txt"
-
-
 def _part(config: RunConfig) -> EvaluatePart:
     return EvaluatePart(decoding=config.decoding, space=searched_part(config), profile=config.profile)
 
@@ -56,14 +51,15 @@ def _part(config: RunConfig) -> EvaluatePart:
 def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
     prepared = PreparedData.open(inputs["data"])
     test = TestSet(prepared, part.decoding.batch_size)
-    bundle, supernet = inputs["export"] / BUNDLE, trained_model(inputs["supernet"])
+    supernet = trained_model(inputs["supernet"])
     models = {
         MODEL: trained_model(inputs["distill"]),
         INHERITS: trained_model(inputs["distill"] / INHERITED),
         LARGEST: supernet,
     }
     own = Use(backend=part.profile.backend, precision=part.profile.precision, device=part.profile.device)
-    systems = _scored_bundle(test, bundle, models[MODEL], own, out)
+    measured = read_json(inputs["export"] / MEASURED)
+    systems = _scored_bundle(test, inputs["export"], measured["system"], own, out)
     for name in (INHERITS, LARGEST):
         ship(
             models[name],
@@ -79,20 +75,20 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
     systems[COPY] = test.scores(test.sources)
     for name, latency in _latencies(part, own, inputs, supernet, models[MODEL].maximum, out).items():
         systems[name]["latency"] = latency
-    selection = read_json(inputs["select"] / SELECTION)
-    budget = [_kept(limit, systems[MODEL]) for limit in selection["budget"]]
+    again = systems[MODEL]["latency"]["ms"]
+    budget = [line | ({"again": again} if line["cost"] == LATENCY else {}) for line in measured["budget"]]
     write_json(out / SCORES, {"sentences": len(test), "systems": systems, "budget": budget})
-    for limit in budget:
-        if not limit["kept"]:
-            value, most = (shown_cost(limit["cost"], limit[name]) for name in ("value", "max"))
-            print(f"the bundle breaks the budget: {value}, {most} are allowed", file=sys.stderr, flush=True)
 
 
-def _scored_bundle(test: TestSet, bundle: Path, model: Transformer, own: Use, out: Path) -> dict[str, dict[str, Any]]:
-    """The bundle as a system of its own for each way to run it, `own` first."""
-    uses = {MODEL: own, **other_uses(read_bundle(bundle), own)}
-    scored = {name: test.score_bundle(name, bundle, use, out / hypotheses_file(name)) for name, use in uses.items()}
-    scored[MODEL] |= test.costs_and_loads(model)  # those of the others are the same
+def _scored_bundle(
+    test: TestSet, exported: Path, system: Mapping[str, Any], own: Use, out: Path
+) -> dict[str, dict[str, Any]]:
+    """The bundle as a system of its own for each way to run it; `own`, the first, was scored by `export`."""
+    name = hypotheses_file(MODEL)
+    write_atomically(out / name, (exported / name).read_bytes())
+    scored = {MODEL: dict(system)}
+    for name, use in other_uses(read_bundle(exported / BUNDLE), own).items():
+        scored[name] = test.score_bundle(name, exported / BUNDLE, use, out / hypotheses_file(name))
     return scored
 
 
@@ -128,30 +124,14 @@ def _latencies(
     return {name: dict(zip(("ms", "low_ms", "high_ms"), row.bounds(), strict=True)) for name, row in rows.items()}
 
 
-def _kept(limit: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
-    """What the bundle takes of one limit, and whether it keeps it: the measured median decides.
-
-    The choice had to keep a latency limit by the upper bound of a measurement, so that this one keeps it too.
-    """
-    cost = limit["cost"]
-    value = model["latency"]["ms"] if cost == LATENCY else in_budget_units(model["costs"])[cost]
-    return {
-        "cost": cost,
-        "max": limit["max"],
-        "max_ratio": limit["max_ratio"],
-        "value": value,
-        "kept": value <= limit["max"],
-    }
-
-
 def _part_of_one(config: RunConfig) -> DecodingConfig:
     return config.decoding
 
 
 def _run_one(config: DecodingConfig, inputs: Inputs, out: Path) -> None:
     test = TestSet(PreparedData.open(inputs["data"]), config.batch_size)
-    model = trained_model(inputs["supernet"])
-    systems = _scored_bundle(test, inputs["export"] / BUNDLE, model, Use(), out)
+    system = read_json(inputs["export"] / MEASURED)["system"]
+    systems = _scored_bundle(test, inputs["export"], system, Use(), out)
     systems[COPY] = test.scores(test.sources)
     write_json(out / SCORES, {"sentences": len(test), "systems": systems, "budget": []})
 
@@ -160,11 +140,12 @@ EVALUATE = Stage(
     name="evaluate",
     run=_run,
     part=_part,
-    needs=("data", "supernet", "profile", "select", "distill", "export"),
+    needs=("data", "supernet", "profile", "distill", "export"),
     seeded=False,
+    version=2,
     check=lambda part: check_measurable(part.profile),
 )
 EVALUATE_ONE = Stage(
-    name="evaluate", run=_run_one, part=_part_of_one, needs=("data", "supernet", "export"), seeded=False
+    name="evaluate", run=_run_one, part=_part_of_one, needs=("data", "export"), seeded=False, version=2
 )
 """The same for a run of one architecture: there is neither a budget nor anything to compare with."""

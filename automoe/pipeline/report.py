@@ -13,12 +13,20 @@ from automoe.files import write_atomically
 from automoe.latency import TABLE_FILE, read_table
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.evaluate import hypotheses_file
 from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, PREDICTOR_FILE, QUALITY_FIT, REPORT_FILE, SCORES, SELECTION
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.predictor_shown import predictor_shown
 from automoe.pipeline.stage import Inputs, Stage
-from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, WITH_SHORTLIST, in_precision
+from automoe.pipeline.systems import (
+    COPY,
+    INHERITS,
+    LARGEST,
+    MODEL,
+    WITH_SHORTLIST,
+    hypotheses_file,
+    in_precision,
+    sample_rows,
+)
 from automoe.predictor.executed_flops import LEARNT, UNIFORM
 from automoe.report import (
     BudgetLine,
@@ -234,11 +242,6 @@ def _samples(prepared: PreparedData, evaluated: Path) -> list[Sample]:
         )
         for row in sample_rows(len(sources), _SAMPLES)
     ]
-
-
-def sample_rows(num: int, most: int) -> Sequence[int]:
-    """At most `most` of `num` sentences, evenly spread."""
-    return range(0, max(1, num // most) * min(most, num), max(1, num // most))
 
 
 def _notes(inputs: Inputs, scores: Mapping[str, Any], budgets: Sequence[BudgetLine]) -> list[str]:

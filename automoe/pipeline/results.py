@@ -11,12 +11,12 @@ from typing import Any
 from automoe.data import PreparedData
 from automoe.files import read_json
 from automoe.latency import TABLE_FILE, read_table
-from automoe.pipeline.evaluate import hypotheses_file
 from automoe.pipeline.export import BUNDLE
 from automoe.pipeline.fidelity_shown import fidelity_result, fidelity_table, scratch_result, scratch_table
-from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
-from automoe.pipeline.report import NAMES, sample_rows
-from automoe.pipeline.systems import LARGEST, MODEL
+from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, MEASURED, PREDICTOR_FILE, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.report import NAMES
+from automoe.pipeline.systems import LARGEST, MODEL, hypotheses_file, sample_rows
+from automoe.pipeline.teacher_shown import teacher_result, teacher_table
 from automoe.predictor.executed_flops import LEARNT, UNIFORM
 from automoe.search import ARCHIVE, LATENCY, read_archive, shown_cost
 from automoe.space import Architecture, architecture_table
@@ -165,11 +165,33 @@ def _select_table(made: Result) -> str:
 
 
 def _export(folders: Folders) -> Result:
-    return {"bundle": str(folders["export"] / BUNDLE)}
+    return {**read_json(folders["export"] / MEASURED), **_bundle(folders)}
 
 
 def _export_table(made: Result) -> str:
+    system, latency = made["system"], made.get("latency")
+    time = "" if latency is None else f", {latency['ms']:.2f} ms a sentence"
+    quality = ", ".join(f"{system[metric]['value']:.1f} {metric}" for metric in ("BLEU", "chrF"))
+    lines = [f"on {made['sentences']} sentences of the test set: {quality}{time}"]
+    lines += [_budget_line(limit) for limit in made.get("budget", ())]
+    return "\n".join([*lines, _bundle_lines(made)])
+
+
+def _bundle(folders: Folders) -> Result:
+    return {"bundle": str(folders["export"] / BUNDLE)}
+
+
+def _bundle_lines(made: Result) -> str:
     return f'The bundle: {made["bundle"]}\nTry it: echo "Turn on the light" | automoe translate {made["bundle"]}'
+
+
+def _budget_line(limit: Mapping[str, Any]) -> str:
+    """A limit, and what the bundle takes of it."""
+    kept = "kept" if limit["kept"] else "BROKEN"
+    given = "" if limit["max_ratio"] is None else f", {100 * limit['max_ratio']:g} % of the largest"
+    value, most = shown_cost(limit["cost"], limit["value"]), shown_cost(limit["cost"], limit["max"])
+    again = f" (measured again: {shown_cost(limit['cost'], limit['again'])})" if "again" in limit else ""
+    return f"budget {limit['cost']}: {kept}, {value} of {most}{given}{again}"
 
 
 def _evaluate(folders: Folders) -> Result:
@@ -193,11 +215,7 @@ def _evaluate_table(made: Result) -> str:
     model = made["systems"][MODEL]
     lines = [format_table(header, rows), ""]
     lines += [f"{metric}: {model[metric]['signature']}" for metric in ("BLEU", "chrF")]
-    for limit in made["budget"]:
-        kept = "kept" if limit["kept"] else "BROKEN"
-        given = "" if limit["max_ratio"] is None else f", {100 * limit['max_ratio']:g} % of the largest"
-        value, most = shown_cost(limit["cost"], limit["value"]), shown_cost(limit["cost"], limit["max"])
-        lines.append(f"budget {limit['cost']}: {kept}, {value} of {most}{given}")
+    lines += [_budget_line(limit) for limit in made["budget"]]
     if (errors := model["placeholders"]) is not None:
         counts = ", ".join(f"{errors[kind]} {kind}" for kind in ("expected", "lost", "invented"))
         lines.append(f"placeholders: {counts}")
@@ -227,7 +245,7 @@ def _run(folders: Folders) -> Result:
     ]
     chosen = {"selection": _select(folders)} if "select" in folders else {}
     report = _report(folders) if "report" in folders else {}
-    return {**chosen, **_evaluate(folders), "samples": samples, **_export(folders), **report}
+    return {**chosen, **_evaluate(folders), "samples": samples, **_bundle(folders), **report}
 
 
 def _run_table(made: Result) -> str:
@@ -235,7 +253,7 @@ def _run_table(made: Result) -> str:
     chosen = []
     if "selection" in made:
         chosen = [architecture_table(Architecture.from_dict(made["selection"]["architecture"]))]
-    end = [_export_table(made) + (f"\n{_report_table(made)}" if "report" in made else "")]
+    end = [_bundle_lines(made) + (f"\n{_report_table(made)}" if "report" in made else "")]
     return "\n\n".join([*chosen, _evaluate_table(made), *samples, *end])
 
 
@@ -247,6 +265,7 @@ COMMANDS: dict[str, tuple[Callable[[Folders], Result], Callable[[Result], str]]]
     "predictor": (_predictor, _predictor_table),
     "search": (_search, _search_table),
     "select": (_select, _select_table),
+    "teacher": (teacher_result, teacher_table),
     "distill": (_training("distill"), _training_table),
     "export": (_export, _export_table),
     "evaluate": (_evaluate, _evaluate_table),

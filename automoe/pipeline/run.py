@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 from automoe.errors import ConfigError
 from automoe.pipeline import worker
 from automoe.pipeline.budget import refuse_after_data, refuse_after_predictor
+from automoe.pipeline.budgets import export_budgets, outcomes_table
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.data import DATA
-from automoe.pipeline.distill import DISTILL
+from automoe.pipeline.distill import DISTILL, DISTILL_ONE
 from automoe.pipeline.evaluate import EVALUATE, EVALUATE_ONE
 from automoe.pipeline.execute import execute
-from automoe.pipeline.export import EXPORT, EXPORT_ONE
+from automoe.pipeline.export import EXPORT, EXPORT_ONE, EXPORT_TAUGHT
 from automoe.pipeline.fidelity import FIDELITY
 from automoe.pipeline.predictor import PREDICTOR, PREDICTOR_OF_TABLE
 from automoe.pipeline.profile import PROFILE
@@ -26,15 +28,18 @@ from automoe.pipeline.search import SEARCH
 from automoe.pipeline.select import SELECT
 from automoe.pipeline.stage import Stage
 from automoe.pipeline.supernet import SUPERNET
+from automoe.pipeline.teacher import TEACH, TEACH_ONE
 from automoe.search import Limit, parse_budget
 
 SEARCH_STAGES: tuple[Stage[Any], ...] = (
     *(DATA, SUPERNET, PROFILE, PREDICTOR, SEARCH, SELECT),
-    *(DISTILL, EXPORT, EVALUATE, REPORT),
+    *(TEACH, DISTILL, EXPORT, EVALUATE, REPORT),
 )
 """From a corpus and a space to the model that keeps the budget."""
 ONE_STAGES: tuple[Stage[Any], ...] = (DATA, SUPERNET, EXPORT_ONE, EVALUATE_ONE)
 """The stages of a run that trains one given architecture: there is nothing to search."""
+TAUGHT_STAGES: tuple[Stage[Any], ...] = (DATA, TEACH_ONE, DISTILL_ONE, EXPORT_TAUGHT, EVALUATE_ONE)
+"""The same for one that models of the user's teach."""
 FIDELITY_STAGES: tuple[Stage[Any], ...] = (DATA, SUPERNET, SCRATCH, FIDELITY)
 """What judges a supernet; no run needs it to find a model."""
 TABLE_STAGES: tuple[Stage[Any], ...] = (PREDICTOR_OF_TABLE,)
@@ -44,13 +49,13 @@ TABLE_STAGES: tuple[Stage[Any], ...] = (PREDICTOR_OF_TABLE,)
 def stages_of(command: str, config: RunConfig) -> tuple[Stage[Any], ...]:
     """The stages of a run that carries out `command`."""
     if config.architecture is not None:
-        return ONE_STAGES
+        return TAUGHT_STAGES if config.teacher.models else ONE_STAGES
     if command in (SCRATCH.name, FIDELITY.name):
         return FIDELITY_STAGES
     return SEARCH_STAGES if config.predictor.table is None else TABLE_STAGES
 
 
-def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
+def run(command: str, config: RunConfig, *, as_json: bool = False) -> int:
     """Carries out a run command and prints its result.
 
     Args:
@@ -58,14 +63,21 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
         config: the whole configuration.
         as_json: print JSON instead of tables.
 
+    Returns:
+        The exit status: 0, or 1 if one of several budgets was refused.
+
     Raises:
-        ConfigError: a stage of searches was asked for, but one architecture is given, or a table to learn from.
+        ConfigError: a stage of searches was asked for, but one architecture is given, or a table to learn from; or
+            several budgets with another command than `export`.
     """
     stages = stages_of(command, config)
+    if config.budgets is not None:
+        return _for_budgets(command, config, stages, as_json=as_json)
     if stages is TABLE_STAGES and command != PREDICTOR_OF_TABLE.name:
         raise _table_alone(command, config)
     if command == "worker":
-        return worker.run(stages, config, as_json=as_json)
+        worker.run(stages, config, as_json=as_json)
+        return 0
     names = [stage.name for stage in stages]
     target = names[-1] if command == "run" else command
     if target not in names:
@@ -74,11 +86,40 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> None:
             config.architecture,
             f"one architecture is given, so there is no stage {target!r}",
             allowed=f"null; or with it the stages {', '.join(names)}",
+            hint="Models that teach it are named with teacher.models" if target == DISTILL.name else None,
         )
-    folders = execute(stages, config, target, after=_checks(config, names[: names.index(target) + 1]))
+    folders = _execute(stages, config, target)
     result, table = COMMANDS[command]
     made = {**result(folders), "folder": str(folders[target])}
     print(json.dumps(made, indent=2, ensure_ascii=False) if as_json else table(made))
+    return 0
+
+
+def _execute(stages: Sequence[Stage[Any]], config: RunConfig, target: str) -> dict[str, Path]:
+    names = [stage.name for stage in stages]
+    return execute(stages, config, target, after=_checks(config, names[: names.index(target) + 1]))
+
+
+def _for_budgets(command: str, config: RunConfig, stages: Sequence[Stage[Any]], *, as_json: bool) -> int:
+    """Exports a model for each of `budgets` and prints what became of them; 1 if one was refused."""
+    if command != EXPORT.name or stages is not SEARCH_STAGES:
+        given = f"`automoe {command}`" if config.architecture is None else "one given architecture"
+        raise ConfigError(
+            "budgets",
+            problem=f"is for `automoe {EXPORT.name}` of a run that searches, not for {given}",
+            allowed="null",
+            hint=f"Give one budget with budget=..., or run: automoe {EXPORT.name} 'budgets=...'",
+        )
+    outcomes = export_budgets(config, lambda each: _execute(stages, each, EXPORT.name))
+    if as_json:
+        form = {"budgets": [outcome.to_dict() for outcome in outcomes]}
+        print(json.dumps(form, indent=2, ensure_ascii=False))
+    else:
+        print(outcomes_table(outcomes))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            print(f"{outcome.name} was refused: {outcome.error}", file=sys.stderr, flush=True)
+    return int(any(outcome.error is not None for outcome in outcomes))
 
 
 def _table_alone(command: str, config: RunConfig) -> ConfigError:

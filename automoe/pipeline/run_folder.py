@@ -1,10 +1,13 @@
 """A run is a folder: `RUN/STAGE/HASH/` holds a finished result, `RUN/STAGE/current` names the one in use.
 
+Further links beside `current` name results that stay in use, such as the bundle of each of several budgets.
+
 runs/quickstart/run.json                 version of this layout
 runs/quickstart/.lock                    held by the one process that works in this run
 runs/quickstart/data/3fa9c1b2d4e5/       a finished result; it never changes
 runs/quickstart/data/8c01aa94e7f0.partial/   work in progress, or work that was killed and can go on
 runs/quickstart/data/current             a relative link to the result in use
+runs/quickstart/export/fast              another, for the budget of this name
 """
 
 from __future__ import annotations
@@ -30,14 +33,15 @@ REMOVED = ".removed"
 """Suffix of a result that `automoe clean` is removing."""
 FLOW = (
     *("data", "supernet", "profile", "predictor", "search", "select"),
-    *("distill", "export", "evaluate", "report"),
+    *("teacher", "distill", "export", "evaluate", "report"),
     *("scratch", "fidelity"),
 )
 """The stages in the order in which `automoe run` makes them, then those that judge a supernet: how lists of results
 are sorted."""
+CURRENT = "current"
+"""Name of the link to a stage's result in use."""
 _MARKER = "run.json"
 _LOCK = ".lock"
-_CURRENT = "current"
 _LOCK_PATIENCE_SECONDS = 1.0
 """How long a lock is asked for: `automoe status` looks at it for an instant."""
 
@@ -94,7 +98,7 @@ class RunFolder:
 
     def current(self, stage: str) -> str | None:
         """Hash of the result in use, None if the stage has none."""
-        link = self.path / stage / _CURRENT
+        link = self.path / stage / CURRENT
         return str(link.readlink()) if link.is_symlink() else None
 
     def set_current(self, stage: str, hash: str) -> None:
@@ -105,17 +109,33 @@ class RunFolder:
         Raises:
             RunError: there is no such finished result.
         """
+        self.set_link(stage, CURRENT, hash)
+
+    def links(self, stage: str) -> dict[str, str]:
+        """Hash of each result of the stage that has a name, by name: `current` first, if the stage has one."""
+        found = (self.path / stage).iterdir() if (self.path / stage).is_dir() else ()
+        links = [path for path in found if path.is_symlink() and not path.name.endswith(PARTIAL)]
+        links.sort(key=lambda path: (path.name != CURRENT, path.name))
+        return {path.name: str(path.readlink()) for path in links}
+
+    def set_link(self, stage: str, name: str, hash: str) -> None:
+        """Names a finished result, atomically; what had the name before keeps its folder.
+
+        Raises:
+            RunError: there is no such finished result.
+        """
         if not self.result(stage, hash).is_dir():
             raise RunError("is no finished result", file=self.result(stage, hash))
-        aside = self.path / stage / (_CURRENT + PARTIAL)
+        link = self.path / stage / name
+        aside = link.with_name(name + PARTIAL)
         aside.unlink(missing_ok=True)
         aside.symlink_to(hash)
         try:
-            aside.replace(self.path / stage / _CURRENT)
+            aside.replace(link)
         except IsADirectoryError:
             raise RunError(
                 "is a folder where a link must stand",
-                file=self.path / stage / _CURRENT,
+                file=link,
                 hint="Move it away and run the same command again; all results are kept",
             ) from None
 
@@ -250,6 +270,25 @@ def check_run_name(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
         raise ConfigError("run", name, allowed="letters, digits, '.', '_' and '-', with no '.' or '-' in front")
+    return name
+
+
+def check_link_name(key: str, name: str) -> str:
+    """Returns `name` if it can name a result beside `current`.
+
+    Args:
+        key: where the user gave it, for messages.
+        name: the name.
+
+    Raises:
+        ConfigError: it is one that results and their folders have, or holds other characters than letters, digits,
+            `.`, `_` and `-`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        allowed = "letters, digits, '.', '_' and '-', with a letter or a digit in front"
+        raise ConfigError(key, name, "cannot name a result", allowed=allowed)
+    if name == CURRENT or name.endswith((PARTIAL, REMOVED)) or re.fullmatch(r"[0-9a-f]{12}", name):
+        raise ConfigError(key, name, "is a name that a folder of the run has", hint="Choose another name")
     return name
 
 

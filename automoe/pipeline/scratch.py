@@ -167,4 +167,6 @@ def _scored(runs: Sequence[tuple[Architecture, int]], inputs: Inputs, out: Path)
             progress.advance()
 
 
-SCRATCH = Stage(name="scratch", run=_run, part=_part, needs=("data",), check=_check, seeded=False)
+SCRATCH = Stage(
+    name="scratch", run=_run, part=_part, needs=("data",), check=_check, seeded=False, version=2
+)

@@ -107,4 +107,4 @@ def trained_model(folder: Path) -> Transformer:
         ) from error
 
 
-SUPERNET = Stage(name="supernet", run=_run, part=_part, needs=("data",), fingerprint=_fingerprint)
+SUPERNET = Stage(name="supernet", run=_run, part=_part, needs=("data",), fingerprint=_fingerprint, version=2)

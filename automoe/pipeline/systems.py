@@ -29,6 +29,16 @@ WITH_SHORTLIST = f"{MODEL}_shortlist"
 _BATCH_TOKENS = 4096
 
 
+def hypotheses_file(system: str) -> str:
+    """Name of the file with a system's translations."""
+    return f"hypotheses.{system}.txt"
+
+
+def sample_rows(num: int, most: int) -> Sequence[int]:
+    """At most `most` of `num` sentences, evenly spread."""
+    return range(0, max(1, num // most) * min(most, num), max(1, num // most))
+
+
 def in_precision(precision: str) -> str:
     """Name of the system that is the bundle in another precision than it was measured in."""
     return f"{MODEL}_{precision}"

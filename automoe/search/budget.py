@@ -18,6 +18,9 @@ _ROUNDED_UP = 1.0005
 """What is recommended is shown with four digits, and must still do."""
 _SUSPICIOUS = 1e6
 """No limit is as large as this in our units: it was meant in FLOPs, bytes or single parameters."""
+_POWERS = {"10^6": 1e6, "10^9": 1e9}
+_MISTAKEN = 20
+"""A limit that is so many times below the least possible may have been meant in another unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class Limit:
             problem = "has neither max nor max_ratio" if self.max is None else "has both max and max_ratio"
             raise ConfigError(key, problem=problem, hint="Give one of them, and set the other to null")
         if self.max is not None:
-            _check_max(key, self.max, UNITS[self.cost])
+            _check_max(key, self.max, self.cost)
         elif not 0 < _number(f"{key}.max_ratio", self.max_ratio) < 1:
             raise ConfigError(
                 f"{key}.max_ratio", self.max_ratio, allowed="0 < ratio < 1, of the largest; null for no limit"
@@ -121,12 +124,15 @@ def parse_budget(value: Any, key: str = "budget") -> tuple[Limit, ...]:
 
     Args:
         value: `{latency_ms: 15, params_m: 8}`, where an entry may be a mapping too (`{max_ratio: 0.6}`,
-            `{max: 15, quantile: 0.9}`) or null for no limit; or a list of such mappings that name their `cost`.
+            `{max: 15, quantile: 0.9}`) or null for no limit; or a list of such mappings that name their `cost`. A
+            tuple of limits, which was read before, is returned as it is.
         key: where the user gave it, for messages.
 
     Raises:
         ConfigError: the first mistake, with its key.
     """
+    if isinstance(value, tuple) and value and all(isinstance(entry, Limit) for entry in value):
+        return value
     if isinstance(value, Mapping):
         entries = [(str(cost), entry) for cost, entry in value.items() if entry is not None]
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -141,6 +147,22 @@ def parse_budget(value: Any, key: str = "budget") -> tuple[Limit, ...]:
             raise ConfigError(f"{key}.{cost}", problem="is given twice")
         seen.add(cost)
     return tuple(_limit(cost, entry, key) for cost, entry in entries)
+
+
+def parse_budgets(value: Any, key: str = "budgets") -> dict[str, tuple[Limit, ...]]:
+    """Reads several budgets, `{fast: {latency_ms: 8}, small: {params_m: 2}}`, each as `parse_budget` does.
+
+    Args:
+        value: a budget for each name.
+        key: where the user gave them; the limits of `fast` are named `budgets.fast.latency_ms`.
+
+    Raises:
+        ConfigError: the first mistake, with its key.
+    """
+    if not isinstance(value, Mapping) or not value:
+        problem = "names no budget" if isinstance(value, Mapping) else "is no mapping from names to budgets"
+        raise ConfigError(key, value, problem, hint="For example {fast: {latency_ms: 15}, small: {params_m: 8}}")
+    return {str(name): parse_budget(budget, f"{key}.{name}") for name, budget in value.items()}
 
 
 def resolve(
@@ -186,13 +208,22 @@ def check_feasible(limits: Sequence[ResolvedLimit], minima: Mapping[str, tuple[f
         bound = f" (lower {_percent(limit.quantile)} bound) on {limit.device}" if limit.cost == LATENCY else ""
         of = "" if limit.max_ratio is None else f", that is {shown_cost(limit.cost, limit.max)}"
         ratio = limit.ratio_of(least)
+        unit = _about_unit(limit, least)
         raise ConfigError(
             limit.key,
             limit.given,
             f"cannot be met{of}: the cheapest architecture of space {space_name!r} takes at least "
             f"{shown_cost(limit.cost, least)}{bound}{'' if ratio is None else f', {ratio:.3g} of the largest'}",
-            hint=f"Raise the budget, or widen the space ({begins})",
+            hint=f"{unit}Raise the budget, or widen the space ({begins})",
         )
+
+
+def _about_unit(limit: ResolvedLimit, least: float) -> str:
+    """For a limit so far below everything that it may have been meant in another unit: a sentence with the unit."""
+    if limit.max_ratio is not None or limit.max * _MISTAKEN > least:
+        return ""
+    seconds = f": if {limit.max:g} seconds are meant, give {1000 * limit.max:g}" if limit.cost == LATENCY else ""
+    return f"The unit is {UNITS[limit.cost]}{seconds}. "
 
 
 def space_begins(space: SearchSpace) -> str:
@@ -231,11 +262,15 @@ def _limit(cost: str, entry: Any, section: str) -> Limit:
     return Limit(cost=cost, section=section, **given)
 
 
-def _check_max(key: str, value: Any, unit: str) -> None:
+def _check_max(key: str, value: Any, cost: str) -> None:
     if _number(key, value) <= 0:
         raise ConfigError(key, value, allowed="> 0")
     if value > _SUSPICIOUS:
-        raise ConfigError(key, value, "is beyond every model", hint=f"The unit is {unit}")
+        power, _, singles = UNITS[cost].partition(" ")
+        meant = ""
+        if power in _POWERS:  # it was meant in single FLOPs, parameters or bytes
+            meant = f": {value:,.0f} {singles} are {value / _POWERS[power]:.4g}"
+        raise ConfigError(key, value, "is beyond every model", hint=f"The unit is {UNITS[cost]}{meant}")
 
 
 def _number(key: str, value: Any) -> float:

@@ -30,10 +30,16 @@ class Best:
 
 
 class CheckpointFolder:
-    """Saves and restores a fairseq Trainer."""
+    """Saves and restores a fairseq Trainer.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where; it is made.
+        average: how many of the newest checkpoints are asked for at the end, see `last`.
+    """
+
+    def __init__(self, folder: Path, *, average: int = 1) -> None:
         self.folder = folder
+        self._kept = max(_KEPT, average)
         folder.mkdir(exist_ok=True)
 
     def path(self, update: int) -> Path:
@@ -64,7 +70,7 @@ class CheckpointFolder:
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
         aside.replace(path)
-        for old in self._all()[:-_KEPT]:
+        for old in self._all()[: -self._kept]:
             if old != self.path(best.update):
                 old.unlink()
 
@@ -103,6 +109,18 @@ class CheckpointFolder:
             return best
         logger.warning("%s is lost; %s takes its place as the best", self.path(best.update), self.path(this.update))
         return this
+
+    def last(self, count: int) -> list[int]:
+        """Updates of the newest checkpoints that can be read, at most `count` and oldest first.
+
+        That of update 0, the initial weights, is none of them.
+        """
+        updates: list[int] = []
+        for path in reversed(self._all()):
+            update = int(path.stem.removeprefix("checkpoint_"))
+            if len(updates) < count and update > 0 and _readable(path):
+                updates.append(update)
+        return updates[::-1]
 
     def weights(self, update: int) -> dict[str, torch.Tensor]:
         """The model's weights in the checkpoint of `update`."""

@@ -40,6 +40,13 @@ class TrainingConfig:
     """Coefficient of the router z-loss (ST-MoE: 0.001)."""
     validate_every: int = 300
     """Steps between validations; each also writes a checkpoint, from which a killed training goes on."""
+    patience: int = field(default=0, metadata={"hashed": "unless default"})
+    """Stops after so many validations in a row whose loss is not below the lowest one; 0 never does. The learning
+    rate falls as `max_updates` says all the same: a training that stops early has not seen its low rates."""
+    average: int = field(default=1, metadata={"hashed": "unless default"})
+    """Checkpoints of the last validations whose weights are averaged at the end (Vaswani et al. 2017, section 6.1: 5,
+    of big models 20); the result is the average or the best checkpoint, whichever has the lower validation loss. So
+    many are kept, each about three times the size of the weights."""
     precision: str = field(default="float32", metadata={"hashed": "unless default"})
     """Of weights, states and gradients: `float32`; or `bfloat16` or `float16`, beside float32 master weights, which
     are what is stepped, kept and written. Losses stay float32, and routers too by default. For GPUs: a CPU
@@ -48,11 +55,12 @@ class TrainingConfig:
     """PyTorch threads; part of the result, since sums in another order differ in the last bits."""
 
     def __post_init__(self) -> None:
-        for name in ("max_updates", "max_tokens", "update_freq", "processes", "warmup_updates", "validate_every"):
+        counts = ("max_updates", "max_tokens", "update_freq", "processes", "warmup_updates", "validate_every")
+        for name in (*counts, "average"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 1")
         check_threads("training.threads", self.threads)
-        for name in ("clip_norm", "weight_decay", "balance_loss", "router_z_loss"):
+        for name in ("clip_norm", "weight_decay", "balance_loss", "router_z_loss", "patience"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name}", getattr(self, name), allowed=">= 0")
         if self.lr <= 0:

@@ -1,33 +1,25 @@
-"""Weights from an earlier training: those that this one begins with, and those of its teacher."""
+"""Weights from an earlier training: those that this one begins with, all of them or what a teacher has in common."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from automoe.data import DataSummary
-from automoe.distill.teacher import Teacher
+from automoe.distill.non_experts import inherit_non_experts
 from automoe.errors import SpaceError, TrainingError
-from automoe.nn import Transformer
-from automoe.nn.model_folder import SIZES, read_model
+from automoe.nn import Transformer, TransformerConfig
+from automoe.nn.model_folder import SIZES, read_model, write_model
 from automoe.space import Architecture, slice_error
 
+STOCK_CHECKPOINT = "checkpoint.pt"
+"""What the folder of a model of fairseq's own holds, instead of `model.json`."""
+
 _RETRAIN = "Train that model anew on this corpus, or use the corpus that it was trained on"
-
-
-def read_teacher(folder: Path, summary: DataSummary) -> Teacher:
-    """The teacher in a model folder.
-
-    Args:
-        folder: written by `train` or `nn.model_folder.write_model`.
-        summary: the corpus that the student learns.
-
-    Raises:
-        TrainingError: it is no model folder, is damaged, or is of another vocabulary.
-    """
-    teacher, _ = _read(folder, summary, "teacher")
-    return Teacher(teacher)
 
 
 def load_initial(
@@ -45,7 +37,7 @@ def load_initial(
         TrainingError: it is no model folder, is damaged, or is of another vocabulary or another place of the norms.
         SpaceError: it is of another architecture, or the supernet of another space.
     """
-    initial, info = _read(folder, summary, "initial model")
+    initial, info = read_fitting(folder, summary, "initial model")
     if initial.maximum != transformer.maximum:
         larger = slice_error(transformer.maximum, initial.maximum)
         asks = f": {larger.key}={larger.value} is asked for, there is {larger.allowed}" if larger else ""
@@ -74,7 +66,58 @@ def load_initial(
     transformer.load_state_dict(initial.state_dict(), strict=True)
 
 
-def _read(folder: Path, summary: DataSummary, what: str) -> tuple[Transformer, dict[str, Any]]:
+def initial_from_teacher(
+    architecture: Architecture,
+    model: TransformerConfig,
+    teachers: Sequence[Path],
+    seed: int,
+    out: Path,
+    summary: DataSummary,
+) -> None:
+    """Writes the model that a student begins with: the teacher's weights, see `distill.inherit_non_experts`.
+
+    Its experts and routers are those with which a training of the same seed begins that begins with no weights.
+
+    Args:
+        architecture: of the student.
+        model: of the student.
+        teachers: their folders, see `training.teachers`; only a single one of ours has weights to give.
+        seed: of the training.
+        out: folder for the model, made if it is missing; its `model.json` is written last.
+        summary: the corpus.
+
+    Raises:
+        TrainingError: there is not one teacher of ours, or it is damaged or of another vocabulary.
+        SpaceError: the student's depth, dimensions or heads are not the teacher's; it names the first.
+    """
+    if len(teachers) != 1 or (teachers[0] / STOCK_CHECKPOINT).is_file():
+        what = "a model of fairseq's" if len(teachers) == 1 else f"an ensemble of {len(teachers)} models"
+        raise TrainingError(
+            f"the teacher is {what}, which has no weights that would fit",
+            key="distill.initial",
+            value="teacher",
+            hint="Name a single model of ours in teacher.models, or use distill.initial=inherited or random",
+        )
+    teacher, _ = read_fitting(teachers[0], summary, "teacher")
+    with torch.random.fork_rng(devices=[]):  # fresh weights come from the global generator, in a training too
+        torch.manual_seed(seed)
+        student = Transformer(architecture, model)
+    inherit_non_experts(student, teacher)
+    out.mkdir(parents=True, exist_ok=True)
+    write_model(student, out, segmenter=summary.segmenter)
+
+
+def read_fitting(folder: Path, summary: DataSummary, what: str) -> tuple[Transformer, dict[str, Any]]:
+    """The model in a folder, if its vocabulary is the corpus's, and what `model.json` says of it.
+
+    Args:
+        folder: written by `train` or `nn.model_folder.write_model`.
+        summary: the corpus.
+        what: what the model is to the user, such as "teacher".
+
+    Raises:
+        TrainingError: it is no model folder, is damaged, or is of another vocabulary.
+    """
     try:
         transformer = read_model(folder)
         info = json.loads((folder / SIZES).read_bytes())

@@ -1,5 +1,7 @@
 """The record of a training: `training.jsonl`, one line each for training losses and validations.
 
+Where weights were averaged in the end, the last line is the validation of the average, and says of which updates.
+
 Where layers have several experts, a line has `routers`: by layer ("encoder 0") a `RouterReport`, over the batches of
 the step or over the validation set. Of a supernet it is that of the largest sub-transformer; but in the training of a
 single path that of the one which the step visited.
@@ -14,6 +16,8 @@ from typing import Any
 from automoe.files import write_atomically
 
 FILE = "training.jsonl"
+AVERAGE = "average"
+"""Kind of the record of averaged weights."""
 
 
 class TrainingLog:
@@ -22,11 +26,12 @@ class TrainingLog:
     def __init__(self, folder: Path, *, resumed_at: int | None) -> None:
         """Goes on with the record in `folder` after the update `resumed_at`, or begins a new one (None)."""
         self._path = folder / FILE
-        kept = [] if resumed_at is None else [r for r in read_log(folder) if r["update"] <= resumed_at]
+        known = [] if resumed_at is None else [r for r in read_log(folder) if r["update"] <= resumed_at]
+        kept = [record for record in known if record["kind"] != AVERAGE]  # it will be averaged again
         write_atomically(self._path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def write(self, kind: str, update: int, **values: Any) -> None:
-        """Appends one record; `kind` is `train` or `valid`."""
+        """Appends one record; `kind` is `train`, `valid` or `average`."""
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"kind": kind, "update": update, **values}) + "\n")
 

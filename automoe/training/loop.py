@@ -20,19 +20,19 @@ from fairseq.data import iterators
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.logging import metrics
 
-from automoe.data import PreparedData
 from automoe.errors import TrainingError
 from automoe.nn.model_folder import write_model
 from automoe.progress import Progress
+from automoe.training.averaging import mean_weights
 from automoe.training.checkpoints import Best, CheckpointFolder, epoch_batches
 from automoe.training.config import TrainingConfig
 from automoe.training.criterion import PANEL, ROUTERS
 from automoe.training.diagnosis import diagnose_step, diagnose_validation
-from automoe.training.distributed import Place, leads
-from automoe.training.log import TrainingLog
+from automoe.training.distributed import Place, agreed, leads
+from automoe.training.log import AVERAGE, TrainingLog
 from automoe.training.registration import AutoMoETranslationTask
 from automoe.training.router_log import DropWatch, router_reports
-from automoe.training.train import CHECKPOINTS, SupernetObjective, TrainingJob
+from automoe.training.train import CHECKPOINTS, SupernetObjective, TrainingJob, origin
 from automoe.training.trainer import MixedPrecisionTrainer, Overflow
 
 logger = logging.getLogger(__name__)
@@ -60,9 +60,11 @@ def run(job: TrainingJob, folder: Path, place: Place) -> None:
     task = AutoMoETranslationTask.setup_task(config.task)
     model = task.build_model(config.model)
     trainer = MixedPrecisionTrainer(config, task, model, task.build_criterion(config.criterion))
-    task.load_dataset("valid")
-    _check_lengths(task.prepared, job.training.max_tokens)
-    checkpoints = CheckpointFolder(folder / CHECKPOINTS)
+    for split in ("train", "valid"):
+        task.load_dataset(split)
+        _check_lengths(task, split, job.training.max_tokens)
+    made_from = _made_from(job, task)
+    checkpoints = CheckpointFolder(folder / CHECKPOINTS, average=job.training.average)
     epoch_iterator, best = checkpoints.restore(trainer)
     done = trainer.get_num_updates()
     initial = job.initial if best is None else None
@@ -76,34 +78,48 @@ def run(job: TrainingJob, folder: Path, place: Place) -> None:
         try:
             if initial is not None:  # the first best: no training ends with worse weights than it began with
                 training.validate_and_save(epoch_iterator, update=0)
-            while trainer.get_num_updates() < job.training.max_updates:
+            while not training.is_over():
                 training.run_epoch(epoch_iterator)
                 epoch_iterator = epoch_batches(trainer, epoch_iterator.next_epoch_idx)
+            stopped = training.why_stopped()
+            if stopped is not None:
+                progress.end_here()
+            weights, made = training.result()
         except torch.OutOfMemoryError as error:
             raise _no_memory(trainer.get_num_updates() + 1) from error
-    assert training.best is not None, "max_updates >= 1, and the last update is validated"
-    info = {"segmenter": task.prepared.summary.segmenter}
-    if isinstance(job.objective, SupernetObjective):
-        info["space"] = job.objective.space.digest
     if leads():
-        _finish(model, checkpoints, training.best, folder, info)
+        if stopped is not None:
+            _tell(stopped)
+        (checkpoints.folder / _CRASH).unlink(missing_ok=True)
+        model.float().load_state_dict(weights)
+        write_model(model.transformer, folder, **made, **made_from)
 
 
-def _check_lengths(prepared: PreparedData, max_tokens: int) -> None:
-    """Makes sure that every sentence fits into a batch.
+def _made_from(job: TrainingJob, task: AutoMoETranslationTask) -> dict[str, str]:
+    """What a model's file says of what it was made from."""
+    space = {"space": job.objective.space.digest} if isinstance(job.objective, SupernetObjective) else {}
+    return {"segmenter": task.prepared.summary.segmenter} | space | origin(job)
+
+
+def _check_lengths(task: AutoMoETranslationTask, split: str, max_tokens: int) -> None:
+    """Makes sure that every sentence of a set that is loaded fits into a batch.
 
     Raises:
         TrainingError: one does not.
     """
-    for split in ("train", "valid"):
-        longest = max(int(prepared.ids(split, side).lengths.max()) for side in ("src", "tgt"))
-        if longest > max_tokens:
-            raise TrainingError(
-                f"a sentence of the {split} set has {longest} tokens and fits into no batch",
-                key="training.max_tokens",
-                value=max_tokens,
-                allowed=f">= {longest}",
-            )
+    longest = int(task.dataset(split).sizes.max())
+    if longest <= max_tokens:
+        return
+    others = task.translations if split == "train" else None
+    translated = others is not None and int(others.lengths.max()) == longest
+    raise TrainingError(
+        f"a {'translation of' if translated else 'sentence of'} the {split} set has {longest} tokens and fits into "
+        "no batch",
+        file=task.cfg.train_targets if translated else None,
+        key="training.max_tokens",
+        value=max_tokens,
+        allowed=f">= {longest}",
+    )
 
 
 @dataclass
@@ -141,8 +157,48 @@ class _Training:
                     _warn(warning)
             if update % settings.validate_every == 0 or update == settings.max_updates:
                 self.validate_and_save(epoch_iterator, update)
-            if update == settings.max_updates:
+            if self.is_over():
                 return
+
+    def is_over(self) -> bool:
+        """Whether the last update is done, or patience is at an end."""
+        return self.trainer.get_num_updates() >= self.settings.max_updates or self._is_impatient()
+
+    def why_stopped(self) -> str | None:
+        """Why a training that is over has not come to its last update, in words; None if it has."""
+        update, settings, best = self.trainer.get_num_updates(), self.settings, self.best
+        if update >= settings.max_updates or best is None:
+            return None
+        return (
+            f"stopped at update {update} of {settings.max_updates}: {self._waited()} validations in a row (the "
+            f"patience) had no lower loss than the {best.loss:.4f} of update {best.update}"
+        )
+
+    def result(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """The weights of the lowest validation loss, and what is kept beside them: update, loss, what was averaged.
+
+        They are those of a checkpoint, or else the mean of the last ones; the model is then this mean.
+        """
+        checkpoints, best, number = self.checkpoints, self.best, self.settings.average
+        assert best is not None, "max_updates >= 1, and the last update is validated"
+        updates = agreed(lambda: checkpoints.last(number)) if number > 1 else []
+        if len(updates) > 1:
+            weights = mean_weights(map(checkpoints.weights, updates))
+            self.trainer.get_model().load_state_dict(weights)
+            loss, panel, counts = _validate(self.trainer)
+            self._record(AVERAGE, updates[-1], loss, panel, counts, averaged=updates)
+            if loss < best.loss:
+                return weights, {"update": updates[-1], "valid_nll": loss, "averaged": updates}
+        weights = checkpoints.weights(best.update) if leads() else {}
+        return weights, {"update": best.update, "valid_nll": best.loss}
+
+    def _is_impatient(self) -> bool:
+        return 0 < self.settings.patience <= self._waited()
+
+    def _waited(self) -> int:
+        """Validations since the best one."""
+        every, best = self.settings.validate_every, self.best
+        return 0 if best is None else self.trainer.get_num_updates() // every - best.update // every
 
     def validate_and_save(self, epoch_iterator: Any, update: int) -> None:
         """Validates, and writes a checkpoint, after `update` optimiser steps.
@@ -151,17 +207,24 @@ class _Training:
             TrainingError: the validation loss is NaN or infinite.
         """
         loss, panel, counts = _validate(self.trainer)
+        loss = agreed(lambda: loss)  # to the last bit: all processes stop together
         if not math.isfinite(loss):  # before it is saved: the newest checkpoint must be one to go on from
             if update == 0:
                 raise _unusable(loss)
             place = diagnose_validation(self.trainer)
             raise _diverged(f"update {update}: the validation loss is {loss}: {place}", self.settings.lr)
-        members = {"panel": panel} if panel else {}
-        if self.log is not None:
-            self.log.write("valid", update, nll_loss=loss, **members, **_routers(counts))
+        self._record("valid", update, loss, panel, counts)
         if self.best is None or loss < self.best.loss:
             self.best = Best(update, loss)
         self.checkpoints.save(self.trainer, epoch_iterator, self.best, loss)
+
+    def _record(
+        self, kind: str, update: int, loss: float, panel: dict[str, float], counts: Mapping[str, float], **more: Any
+    ) -> None:
+        """Logs a validation, where this process leads."""
+        if self.log is not None:
+            members = {"panel": panel} if panel else {}
+            self.log.write(kind, update, nll_loss=loss, **more, **members, **_routers(counts))
 
 
 def _train_step(trainer: Any, samples: list[Any], lr: float) -> dict[str, float] | None:
@@ -205,9 +268,14 @@ def _no_memory(update: int) -> TrainingError:
 
 
 def _warn(message: str) -> None:
-    """Tells the user and the log."""
     logger.warning(message)
     print(f"training: warning: {message}", file=sys.stderr, flush=True)
+
+
+def _tell(message: str) -> None:
+    """Tells the user and the log."""
+    logger.info(message)
+    print(f"training: {message}", file=sys.stderr, flush=True)
 
 
 def _routers(counts: Mapping[str, float]) -> dict[str, Any]:
@@ -234,17 +302,13 @@ def _validate(trainer: Any) -> tuple[float, dict[str, float], Counter[str]]:
     return loss, {name.removeprefix(PANEL): total / size for name, total in totals.items()}, counts
 
 
-def _finish(model: Any, checkpoints: CheckpointFolder, best: Best, folder: Path, info: dict[str, str]) -> None:
-    (checkpoints.folder / _CRASH).unlink(missing_ok=True)
-    model.float().load_state_dict(checkpoints.weights(best.update))
-    write_model(model.transformer, folder, update=best.update, valid_nll=best.loss, **info)
-
-
 def _fairseq_config(job: TrainingJob, save_dir: Path, place: Place) -> Any:
     """fairseq's configuration, by way of its own command line (the one interface that it documents)."""
     model, training = job.model, job.training
     flags = [
         *(str(job.data), "--task", "automoe_translation"),
+        *([] if job.targets is None else ["--train-targets", str(job.targets)]),
+        *(["--keep-references"] if job.keep_references else []),
         *("--arch", "automoe_transformer", "--architecture", json.dumps(job.architecture.to_dict())),
         *("--dropout", str(model.dropout), "--attention-dropout", str(model.attention_dropout)),
         *("--activation-dropout", str(model.activation_dropout)),
@@ -260,6 +324,7 @@ def _fairseq_config(job: TrainingJob, save_dir: Path, place: Place) -> Any:
         *("--lr", str(training.lr), "--clip-norm", str(training.clip_norm)),
         *("--max-positions", str(training.max_tokens)),  # fairseq would leave out sentences above 1024 in silence
         *("--max-tokens", str(training.max_tokens), "--update-freq", str(training.update_freq)),
+        *("--required-batch-size-multiple", "1"),  # rounding batches to multiples of 8 loses sentences
         *("--max-update", str(training.max_updates), "--warmup-updates", str(training.warmup_updates)),
         *_PRECISION_FLAGS[training.precision],
         *place.flags(),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from automoe.distill import DistillConfig
+from automoe.errors import ConfigError
 from automoe.space import SearchSpace
 from automoe.supernet import SupernetConfig
 
@@ -66,26 +67,35 @@ class SupernetObjective:
 class DistillObjective:
     """The reference and a teacher, see `distill.distillation_loss`."""
 
-    teacher: Path
-    """A model folder; of a supernet its largest sub-network teaches."""
+    teachers: tuple[Path, ...]
+    """Folders of the models that teach together, see `training.teachers`; none is read where the share is 0."""
     config: DistillConfig
 
     kind: ClassVar[str] = "distillation"
     label: ClassVar[str] = "distillation"
     criterion: ClassVar[str] = "automoe_distillation"
 
+    def __post_init__(self) -> None:
+        if self.config.share > 0 and not self.teachers:
+            raise ConfigError("distill.share", self.config.share, "needs a teacher", allowed="0 without one")
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, read back by `objective_from_dict`."""
-        config = _form(self.config, DistillConfig)
-        return {"kind": self.kind, "teacher": str(self.teacher.resolve()), "config": config}
+        teachers = [str(folder.resolve()) for folder in self.teachers]
+        return {"kind": self.kind, "teachers": teachers, "config": _form(self.config, DistillConfig)}
 
     def flags(self) -> list[str]:
         """Arguments of fairseq that choose the criterion."""
         return [
-            *("--criterion", self.criterion, "--teacher", str(self.teacher)),
+            *("--criterion", self.criterion, "--teacher", self.teacher_argument()),
             *("--distillation", str(self.config.share)),
             *("--distillation-temperature", str(self.config.temperature)),
         ]
+
+    def teacher_argument(self) -> str:
+        """The folders in JSON, as fairseq is given them; escaped, where its configuration gives signs a meaning."""
+        text = json.dumps([str(folder.resolve()) for folder in self.teachers])
+        return text.replace("$", "\\u0024").replace("'", "\\u0027")
 
 
 Objective = PlainObjective | SupernetObjective | DistillObjective
@@ -97,7 +107,7 @@ def objective_from_dict(form: Mapping[str, Any]) -> Objective:
         config = SupernetConfig(**form["config"])
         return SupernetObjective(space=SearchSpace.from_dict(form["space"]), config=config)
     if form["kind"] == DistillObjective.kind:
-        return DistillObjective(teacher=Path(form["teacher"]), config=DistillConfig(**form["config"]))
+        return DistillObjective(teachers=tuple(map(Path, form["teachers"])), config=DistillConfig(**form["config"]))
     return PlainObjective()
 
 

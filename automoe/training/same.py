@@ -1,4 +1,4 @@
-"""Whether a checkpoint is one that a training may go on from: of its model, vocabulary, loss and precision."""
+"""Whether a training may go on from a checkpoint: of its model, vocabulary, loss, precision and training targets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 
 from automoe.data import DataSummary
 from automoe.errors import TrainingError
+from automoe.training.targets import REFERENCES
 
 SEGMENTER = "segmenter"
 """Key of the vocabulary's digest in the task's state, which checkpoints keep."""
+TARGETS = "targets"
+"""Key of what the training targets are, see `targets.identity_of`, in the same."""
 MODEL = "transformer."
 """Prefix of the weights of our Transformer in fairseq's model."""
 
@@ -24,6 +27,7 @@ def check_same(
     space: str | None,
     precision: str,
     summary: DataSummary,
+    targets: str,
 ) -> None:
     """Refuses the checkpoint of another training.
 
@@ -35,6 +39,7 @@ def check_same(
         space: search space of a supernet, in JSON.
         precision: one of `config.PRECISIONS`.
         summary: of the corpus.
+        targets: what the training targets are, see `targets.identity_of`.
 
     Raises:
         TrainingError: it is of another one; it names what differs.
@@ -47,6 +52,7 @@ def check_same(
         "loss": (config["criterion"]["_name"], loss),
         "space": (config["criterion"].get("space"), space),
         "precision": (precision_of(config["common"]), precision),
+        "set of training targets": (saved["task_state"].get(TARGETS, REFERENCES), targets),
     }
     for part, (found, wanted) in parts.items():
         if found != wanted:

@@ -7,7 +7,7 @@ No dictionary file and no fairseq-preprocess: the vocabulary is the segmenter's,
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import MISSING
 
 from automoe.data import IdArray, PreparedData
+from automoe.data.prepare import SIDES
 from automoe.decoding.segmenter import Segmenter
 from automoe.training.arguments import spell_out
-from automoe.training.same import SEGMENTER
+from automoe.training.same import SEGMENTER, TARGETS
+from automoe.training.targets import REFERENCES, identity_of, read_targets
 
 UPDATE = "update"
 """Key of a training batch under which a criterion finds the number of optimiser steps before this one."""
@@ -31,20 +33,35 @@ class AutoMoETranslationConfig(FairseqDataclass):
 
     data: str = field(default=MISSING, metadata={"help": "folder that `automoe data` prepared"})
     max_positions: int = field(default=1024, metadata={"help": "longest sentence in tokens"})
+    train_targets: Optional[str] = field(  # noqa: UP045  fairseq cannot read the type `str | None`
+        default=None,
+        metadata={
+            "help": "id array without its endings (.npy, .offsets.npy): a translation for each training pair, to be "
+            "learnt in place of the reference"
+        },
+    )
+    keep_references: bool = field(
+        default=False, metadata={"help": "learn the references too: every source stands twice"}
+    )
 
 
 class IdSentences:
-    """Id arrays as fairseq's datasets want them: indexable, each sentence a tensor that ends in `</s>`."""
+    """Id arrays as fairseq's datasets want them: indexable, each sentence a tensor that ends in `</s>`.
 
-    def __init__(self, ids: IdArray) -> None:
-        self._ids = ids
-        self.sizes: np.ndarray = np.asarray(ids.lengths)
+    Args:
+        parts: of equal length; their sentences follow each other.
+    """
+
+    def __init__(self, *parts: IdArray) -> None:
+        self._parts = parts
+        self.sizes: np.ndarray = np.concatenate([ids.lengths for ids in parts])
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.sizes)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.from_numpy(self._ids[int(index)])
+        part, sentence = divmod(int(index), len(self._parts[0]))
+        return torch.from_numpy(self._parts[part][sentence])
 
 
 @register_task("automoe_translation", dataclass=AutoMoETranslationConfig)
@@ -54,6 +71,10 @@ class AutoMoETranslationTask(FairseqTask):
     def __init__(self, cfg: AutoMoETranslationConfig, prepared: PreparedData) -> None:
         super().__init__(cfg)
         self.prepared = prepared
+        self.translations: IdArray | None = None
+        """What the training set has for targets in place of the references or beside them, once it is loaded."""
+        self.targets_identity = REFERENCES
+        """See `targets.identity_of`; of a task whose training set is loaded."""
         self._dictionary = dictionary_of(prepared.segmenter)
         self.state.merge_state_dict({SEGMENTER: prepared.summary.segmenter})
 
@@ -63,9 +84,15 @@ class AutoMoETranslationTask(FairseqTask):
         return cls(cfg, PreparedData.open(Path(cfg.data)))
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
-        """Makes `train`, `valid` or `test` available."""
-        source = IdSentences(self.prepared.ids(split, "src"))
-        target = IdSentences(self.prepared.ids(split, "tgt"))
+        """Makes `train`, `valid` or `test` available; other targets are for `train` alone.
+
+        Raises:
+            DataError: these targets are missing or damaged, or no translations of the training set.
+        """
+        sources, targets = ([self.prepared.ids(split, side)] for side in SIDES)
+        if split == "train":
+            targets = self._train_targets(targets)
+        source, target = IdSentences(*sources * len(targets)), IdSentences(*targets)
         self.datasets[split] = LanguagePairDataset(
             source,
             source.sizes,
@@ -76,6 +103,15 @@ class AutoMoETranslationTask(FairseqTask):
             left_pad_source=False,
             left_pad_target=False,
         )
+
+    def _train_targets(self, references: list[IdArray]) -> list[IdArray]:
+        path = None if self.cfg.train_targets is None else Path(self.cfg.train_targets)
+        self.targets_identity = identity_of(path, keep_references=self.cfg.keep_references)
+        self.state.merge_state_dict({TARGETS: self.targets_identity})
+        if path is None:
+            return references
+        self.translations = read_targets(path, self.prepared)
+        return [*(references if self.cfg.keep_references else []), self.translations]
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """As fairseq's; `cfg`, which checkpoints keep, then holds the architecture itself."""

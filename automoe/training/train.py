@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from automoe.data import PreparedData
-from automoe.errors import ConfigError, DataError, SpaceError, TrainingError
+from automoe.errors import AutoMoEError, ConfigError, DataError, SpaceError, TrainingError
 from automoe.files import is_full, sha256_of, write_json
 from automoe.nn import TransformerConfig
 from automoe.nn.model_folder import SIZES, WEIGHTS
@@ -33,6 +33,7 @@ from automoe.training.objective import (
     objective_from_dict,
 )
 from automoe.training.same import check_same
+from automoe.training.targets import digest_of_targets, identity_of
 
 __all__ = ["DistillObjective", "Objective", "PlainObjective", "SupernetObjective", "TrainingJob", "train"]
 
@@ -63,8 +64,15 @@ class TrainingJob:
     objective: Objective = field(default_factory=PlainObjective)
     initial: Path | None = None
     """Model folder whose weights the training begins with; None draws them. A checkpoint goes before it."""
+    targets: Path | None = None
+    """Id array (without an ending) of a translation for each training pair, to learn in place of the references; the
+    validation set keeps its own."""
+    keep_references: bool = False
+    """Whether the references are learnt beside `targets`: every source then stands twice in an epoch."""
 
     def __post_init__(self) -> None:
+        if self.keep_references and self.targets is None:
+            raise ConfigError("keep_references", self.keep_references, allowed="false where there are no `targets`")
         if isinstance(self.objective, SupernetObjective):
             space = self.objective.space
             if not space.envelope().fits(self.architecture):
@@ -84,6 +92,8 @@ class TrainingJob:
             "seed": self.seed,
             "objective": self.objective.to_dict(),
             "initial": None if self.initial is None else str(self.initial.resolve()),
+            "targets": None if self.targets is None else str(self.targets.resolve()),
+            "keep_references": self.keep_references,
         }
 
     def write(self, folder: Path) -> None:
@@ -92,7 +102,7 @@ class TrainingJob:
 
     @classmethod
     def read(cls, folder: Path) -> TrainingJob:
-        """Reads the job of `folder`."""
+        """Reads the job of `folder`; one that was written before there were such keys has their defaults."""
         form: dict[str, Any] = json.loads((folder / JOB).read_bytes())
         return cls(
             data=Path(form["data"]),
@@ -102,15 +112,43 @@ class TrainingJob:
             seed=form["seed"],
             objective=objective_from_dict(form["objective"]),
             initial=None if form["initial"] is None else Path(form["initial"]),
+            targets=None if form.get("targets") is None else Path(form["targets"]),
+            keep_references=form.get("keep_references", False),
         )
+
+
+def origin(job: TrainingJob) -> dict[str, str]:
+    """What of a job is known by its path alone, by content: `model.json` keeps it.
+
+    Returns:
+        `initial_sha256` of the weights to begin with, `targets_sha256` of other targets; of what there is.
+
+    Raises:
+        DataError: the targets are missing or damaged.
+        TrainingError: there is no model in the folder of the weights.
+    """
+    found = {}
+    if job.initial is not None:
+        try:
+            found["initial_sha256"] = json.loads((job.initial / SIZES).read_bytes())["weights_sha256"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"the initial model is missing or damaged: {error}",
+                file=job.initial,
+                hint="Name a folder with model.json and model.safetensors, such as a finished supernet's",
+            ) from error
+    if job.targets is not None:
+        found["targets_sha256"] = digest_of_targets(job.targets)
+    return found
 
 
 def train(job: TrainingJob, out: Path, *, quiet: bool = False) -> None:
     """Trains, or goes on with, the model of `job` in the folder `out`.
 
     Writes there `model.safetensors` and `model.json` (the weights with the lowest validation loss; of a supernet
-    the lowest mean over its panel), `training.jsonl`, `training.log`, and `checkpoints/` in fairseq's format.
-    Initial weights are validated too, as update 0: if no update improves them, they are the result.
+    the lowest mean over its panel; where they are an average, `averaged` names its updates), `training.jsonl`,
+    `training.log`, and `checkpoints/` in fairseq's format. Initial weights are validated too, as update 0: if no
+    update improves them, they are the result.
 
     Where `job.training.processes` is more than one, so many processes of this machine share the work, each on a
     GPU of its own if there are any. A training that torchrun has finished in `out` is taken as it is.
@@ -161,9 +199,9 @@ def _is_finished(job: TrainingJob, out: Path) -> bool:
     """Whether `out` holds the result of this very job, whole, whoever has carried it out."""
     try:
         digest = json.loads((out / SIZES).read_bytes())["weights_sha256"]
-        same = bool(json.loads((out / JOB).read_bytes()) == job.to_dict())
-        return same and digest == sha256_of(out / WEIGHTS)
-    except (OSError, ValueError, KeyError):
+        same = TrainingJob.read(out).to_dict() == job.to_dict()
+        return bool(same and digest == sha256_of(out / WEIGHTS))
+    except (AutoMoEError, OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -189,6 +227,7 @@ def _check_checkpoints(job: TrainingJob, out: Path) -> None:
             space=objective.space_argument() if isinstance(objective, SupernetObjective) else None,
             precision=job.training.precision,
             summary=summary,
+            targets=identity_of(job.targets, keep_references=job.keep_references),
         )
 
 

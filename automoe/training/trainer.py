@@ -104,6 +104,7 @@ class MixedPrecisionTrainer(DataParallelTrainer):
             space=criterion.get("space"),
             precision=precision_of(self.cfg.common),
             summary=self.task.prepared.summary,
+            targets=self.task.targets_identity,
         )
         extra = super().load_checkpoint(filename, *args, **kwargs)
         self._set_masters(saved["model"])

@@ -26,7 +26,7 @@ from automoe.decoding import beam_search  # noqa: E402
 from automoe.decoding.segmenter import Segmenter  # noqa: E402
 from automoe.decoding.shortlist import Shortlist  # noqa: E402
 from automoe.errors import AutoMoEError, BundleError, ConfigError  # noqa: E402
-from automoe.export import export_bundle, model_card  # noqa: E402
+from automoe.export import CardFacts, export_bundle, model_card, rewrite_card  # noqa: E402
 from automoe.nn import TorchStepper, Transformer, TransformerConfig  # noqa: E402
 from automoe.runtime import load  # noqa: E402
 from automoe.runtime.torch_backend import open_stepper  # noqa: E402
@@ -133,6 +133,17 @@ def test_a_model_that_diverged_is_not_exported(tmp_path, value):
     with pytest.raises(AutoMoEError, match=r"encoder_layers\.1\.experts\.w1\.2: .*NaN") as caught:
         export(MAXIMUM, tmp_path / "bundle", change=spoil)
     assert "earlier checkpoint" in caught.value.hint and not any(tmp_path.iterdir())
+
+
+def test_a_card_is_rewritten_and_nothing_else_of_the_bundle(tmp_path):
+    _, before = export(MAXIMUM, tmp_path / "bundle")
+    contents = {name: before.path(name).read_bytes() for name in before.manifest.files}
+    rewrite_card(before.folder, CardFacts(signature="run:mine"), {"score": 3})
+    after = read_bundle(before.folder)  # its checksums are right
+    assert after.manifest.info == {**before.manifest.info, "score": 3}
+    changed = {name for name, content in contents.items() if after.path(name).read_bytes() != content}
+    assert changed == {CARD_FILE} and "`run:mine`" in after.path(CARD_FILE).read_text("utf-8")
+    assert {path.name for path in before.folder.iterdir()} == {*contents, "bundle.json"}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

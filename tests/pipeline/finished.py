@@ -27,10 +27,17 @@ def results(run_dir: Path) -> dict[str, bytes]:
         "distill/current/model.safetensors",
         "distill/current/training.jsonl",
         "export/current/bundle/model.safetensors",
-        "export/current/bundle/bundle.json",
         *(f"evaluate/current/hypotheses.{system}.txt" for system in ("model", "inherited", "largest")),
     )
-    return {name: (run_dir / name).read_bytes() for name in names} | {"scores": timeless_scores(run_dir)}
+    found = {name: (run_dir / name).read_bytes() for name in names}
+    return found | {"scores": timeless_scores(run_dir), "bundle": timeless_bundle(run_dir)}
+
+
+def timeless_bundle(run_dir: Path) -> bytes:
+    """What the bundle says of itself, without what was measured on this machine, which its card says too."""
+    said = json.loads((run_dir / "export/current/bundle/bundle.json").read_bytes())
+    del said["info"]["latency"], said["info"]["budget"], said["files"]["README.md"], said["checksum"]
+    return json.dumps(said).encode()
 
 
 def timeless_scores(run_dir: Path) -> bytes:

@@ -19,7 +19,7 @@ from automoe.latency.config import ProfileConfig
 from automoe.nn.model_folder import read_model
 from automoe.pipeline import shipping
 from automoe.pipeline.config import ExportSection, RunConfig, ShortlistSection
-from automoe.pipeline.export import EXPORT
+from automoe.pipeline.export import EXPORT, EXPORT_TAUGHT
 from automoe.pipeline.shipping import Shipyard
 from automoe.pipeline.stage import Inputs
 from automoe.space import find_space, read_space
@@ -31,8 +31,9 @@ def graphs_of(bundle):
 
 def exported(tiny_run, folder, section):
     """The bundle of the run with another group `export`."""
-    folders = {stage: tiny_run.run_dir / stage / "current" for stage in ("data", "distill")}
-    EXPORT.run(EXPORT.part(RunConfig(export=section)), Inputs(folders=folders, maybe_seed=None), folder)
+    folders = {stage: tiny_run.run_dir / stage / "current" for stage in EXPORT_TAUGHT.needs}
+    part = EXPORT_TAUGHT.part(RunConfig(export=section))
+    EXPORT_TAUGHT.run(part, Inputs(folders=folders, maybe_seed=None), folder)
     return read_bundle(folder / "bundle")
 
 

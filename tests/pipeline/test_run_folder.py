@@ -154,3 +154,18 @@ def test_an_unknown_run_is_named_with_a_suggestion(tmp_path):
 def test_a_run_name_is_one_plain_word(name, tmp_path):
     with pytest.raises(ConfigError):
         open_run(tmp_path, name)
+
+
+def test_a_result_keeps_its_name_beside_the_one_in_use(tmp_path):
+    run = make_run(tmp_path / "r")
+    for hash in ("a" * 12, "b" * 12):
+        run.result("export", hash).mkdir(parents=True)
+        run.set_link("export", "small", hash)
+        run.set_current("export", hash)
+    run.set_link("export", "fast", "a" * 12)
+    (tmp_path / "r/export/torn.partial").symlink_to("a" * 12)  # of a process that was killed
+    assert list(run.links("export").items()) == [("current", "b" * 12), ("fast", "a" * 12), ("small", "b" * 12)]
+    assert run.links("select") == {} and run.current("export") == "b" * 12
+    with pytest.raises(RunError, match="is no finished result"):
+        run.set_link("export", "fast", "c" * 12)
+    assert run.links("export")["fast"] == "a" * 12

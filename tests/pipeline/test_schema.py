@@ -100,7 +100,7 @@ def test_every_key_of_a_shipped_file_has_a_comment(path):
         assert not line.strip() or is_section or "#" in line, f"{path}:{number}: {line}"
 
 
-@pytest.mark.parametrize("group", ["data", "model", "supernet", "training", "decoding"])
+@pytest.mark.parametrize("group", ["data", "model", "supernet", "training", "teacher", "distill", "decoding"])
 def test_shipped_groups_hold_known_keys_only(group):
     hints = {f.name: f.default_factory for f in dataclasses.fields(RunConfig)}
     files = sorted((CONF / group).glob("*.yaml"))
@@ -113,7 +113,7 @@ def test_shipped_groups_hold_known_keys_only(group):
 def test_all_sections_of_trainings_show_all_their_keys():
     known = {field.name for field in dataclasses.fields(TrainingConfig)}
     assert set(yaml.safe_load((CONF / "training/quickstart.yaml").read_text())) == known
-    for path in ("distill/inherited.yaml", "scratch/panel.yaml"):
+    for path in ("teacher/largest.yaml", "distill/inherited.yaml", "scratch/panel.yaml"):
         assert set(yaml.safe_load((CONF / path).read_text())["training"]) == known, path
 
 

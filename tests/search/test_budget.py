@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from automoe.errors import ConfigError
 from automoe.pipeline.manifest import plain
-from automoe.search import COSTS, Estimate, Limit, check_feasible, parse_budget, resolve, space_begins, used_share
+from automoe.search import (
+    COSTS,
+    Estimate,
+    Limit,
+    check_feasible,
+    parse_budget,
+    parse_budgets,
+    resolve,
+    space_begins,
+    used_share,
+)
 from tests.search.analytic import CODEC, SPACE, limit, predict_costs, true_costs
 
 maxima = st.floats(1e-3, 1e6)
@@ -64,8 +74,8 @@ def test_what_is_no_device_is_refused_with_what_is(device):
         ({"latency_ms": [15]}, "budget.latency_ms", "is not a number"),
         ({"latency_ms": 0}, "budget.latency_ms", "allowed: > 0"),
         ({"params_m": {"max": -8}}, "budget.params_m", "allowed: > 0"),
-        ({"flops_g": 3e9}, "budget.flops_g", r"The unit is 10\^9 FLOPs"),
-        ({"params_m": 8_000_000}, "budget.params_m", r"The unit is 10\^6 parameters"),
+        ({"flops_g": 3e9}, "budget.flops_g", r"The unit is 10\^9 FLOPs: 3,000,000,000 FLOPs are 3"),
+        ({"params_m": 8_000_000}, "budget.params_m", r"The unit is 10\^6 parameters: 8,000,000 parameters are 8"),
         ({"latency_ms": {"quantile": 0.9}}, "budget.latency_ms", "neither max nor max_ratio"),
         ({"latency_ms": {"max": 15, "max_ratio": 0.6}}, "budget.latency_ms", "both max and max_ratio"),
         ({"latency_ms": {"max_ratio": 1.2}}, "budget.latency_ms.max_ratio", "0 < ratio < 1"),
@@ -122,6 +132,32 @@ def test_a_limit_that_cannot_be_met_is_named_where_it_was_given():
 def test_where_a_budget_was_given_is_no_part_of_what_a_result_depends_on():
     one, other = (parse_budget({"flops_g": 1}, key) for key in ("budget", "search.within"))
     assert plain(one) == plain(other)
+
+
+@pytest.mark.parametrize(
+    ("budget", "least", "words"),
+    [
+        ({"latency_ms": 0.015}, 2.7, "The unit is milliseconds per sentence: if 0.015 seconds are meant, give 15. "),
+        ({"flops_g": 0.001}, 0.1, "The unit is 10^9 FLOPs. "),
+        ({"latency_ms": 2.5}, 2.7, ""),
+        ({"latency_ms": {"max_ratio": 0.001}}, 2.7, ""),
+    ],
+)
+def test_a_limit_far_below_everything_is_answered_with_its_unit(budget, least, words):
+    (cost,) = budget
+    with pytest.raises(ConfigError, match="takes at least") as error:
+        check_feasible(resolve(parse_budget(budget), {cost: 5.0}), {cost: (least, "BEGINS")}, "mine")
+    assert error.value.hint == f"{words}Raise the budget, or widen the space (BEGINS)"
+
+
+def test_several_budgets_are_each_read_as_one_and_named_by_their_keys():
+    budgets = {"fast": {"latency_ms": 8}, "small": [{"cost": "params_m", "max": 2}]}
+    found = parse_budgets(budgets)
+    assert {name: plain(limits) for name, limits in found.items()} == {
+        name: plain(parse_budget(budget)) for name, budget in budgets.items()
+    }
+    assert [limit.section for limits in found.values() for limit in limits] == ["budgets.fast", "budgets.small"]
+    assert all(parse_budget(limits) == limits for limits in found.values())
 
 
 def test_a_ratio_is_of_the_largest():

@@ -67,6 +67,18 @@ def test_the_newest_are_kept_and_the_best(folder):
     assert restored(folder) == (40, Best(10, 1.0))
 
 
+def test_as_many_are_kept_as_will_be_averaged_and_the_initial_weights_are_none_of_them(tmp_path):
+    checkpoints, trainer = CheckpointFolder(tmp_path / "checkpoints", average=3), FakeTrainer()
+    for trainer.update in (0, 10, 20, 30):
+        checkpoints.save(trainer, trainer.get_train_iterator(1), Best(0, 1.0), 1.0)
+    assert checkpoints.last(9) == checkpoints.last(3) == [10, 20, 30] and checkpoints.last(2) == [20, 30]
+    trainer.update = 40
+    checkpoints.save(trainer, trainer.get_train_iterator(1), Best(0, 1.0), 1.0)
+    checkpoints.path(30).write_bytes(b"garbage")
+    assert [path.name[-5:-3] for path in sorted(checkpoints.folder.iterdir())] == ["00", "20", "30", "40"]
+    assert checkpoints.last(3) == [20, 40]
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", None])
 def test_a_damaged_one_is_passed_over(folder, content):
     newest = folder.path(40)

@@ -49,6 +49,8 @@ RULES = {
         space=SPACE, config=SupernetConfig(rule="single_path", distillation=0.0, panel=1)
     ),
 }
+STOPPING = "stopping"
+"""A training that only two processes do: from the teacher's weights, at a rate that ruins them."""
 UPDATE_FREQ = {"single path": 2}
 """Of each of two processes, where it is more than 1."""
 MODEL = TransformerConfig(vocab_size=200, dropout=0.0)
@@ -72,8 +74,13 @@ def job_of(data, rule, teacher=None, **training):
     plain = rule in ("plain", "bfloat16")
     settings = {"max_updates": 8, "validate_every": 4, "warmup_updates": 2}
     settings |= {"max_tokens": 1250 if plain else 800, "precision": "bfloat16" if rule == "bfloat16" else "float32"}
-    job = tiny_job(data, **settings | training)
-    objective = DistillObjective(teacher=teacher, config=DistillConfig()) if rule == "distillation" else RULES[rule]
+    job = tiny_job(data, **settings | {"average": 2 if rule == "sandwich" else 1} | training)
+    if rule == STOPPING:
+        ruin = replace(job.training, lr=1.0, warmup_updates=1, patience=1)
+        return replace(job, architecture=SPACE.largest(), model=MODEL, training=ruin, initial=teacher)
+    objective = (
+        DistillObjective(teachers=(teacher,), config=DistillConfig()) if rule == "distillation" else RULES[rule]
+    )
     return replace(job, architecture=MANY_EXPERTS if plain else SPACE.largest(), model=MODEL, objective=objective)
 
 
@@ -81,10 +88,11 @@ def job_of(data, rule, teacher=None, **training):
 def together(data, teacher, tmp_path_factory):
     """Each training by two processes, one after the other, and what they noted."""
     folder = tmp_path_factory.mktemp("together")
-    for rule in RULES:
+    rules = (*RULES, STOPPING)
+    for rule in rules:
         (folder / rule).mkdir()
         job_of(data, rule, teacher, processes=2, update_freq=UPDATE_FREQ.get(rule, 1)).write(folder / rule)
-    command = [sys.executable, "-m", "tests.training.together", str(folder), *(str(folder / rule) for rule in RULES)]
+    command = [sys.executable, "-m", "tests.training.together", str(folder), *(str(folder / rule) for rule in rules)]
     assert launch(command, 2, os.environ | {"OMP_NUM_THREADS": "1"}) == (0, 0)
     return folder
 
@@ -111,7 +119,9 @@ def test_two_processes_end_with_the_weights_of_one_that_accumulates(together, al
 @pytest.mark.parametrize("rule", RULES)
 def test_their_log_is_that_of_one_that_accumulates(together, alone, rule):
     ours, its = read_log(together / rule), read_log(alone / rule)
-    assert [(record["kind"], record["update"]) for record in ours] == [("valid", 4), ("train", 8), ("valid", 8)]
+    averages = [("average", 8)] if rule == "sandwich" else []
+    seen = [(record["kind"], record["update"]) for record in ours]
+    assert seen == [("valid", 4), ("train", 8), ("valid", 8), *averages]
 
     def close(ours, its):
         if isinstance(its, dict):
@@ -122,6 +132,12 @@ def test_their_log_is_that_of_one_that_accumulates(together, alone, rule):
             assert ours == pytest.approx(its, abs=2e-4)  # rounded to four digits
 
     close(dict(enumerate(ours)), dict(enumerate(its)))
+
+
+def test_both_stop_early_at_the_same_update(together):
+    seen = [(record["kind"], record["update"]) for record in read_log(together / STOPPING)]
+    assert seen == [("valid", 0), ("valid", 4)]
+    assert json.loads((together / STOPPING / SIZES).read_text())["update"] == 0
 
 
 def test_no_weight_moves_that_neither_of_them_uses(together):

@@ -74,7 +74,7 @@ def test_fairseq_train_trains_a_supernet_and_distils_from_a_model(data, undistur
 @pytest.mark.parametrize(("criterion", "objective"), [
     (AutoMoECrossEntropy, PlainObjective()),
     (AutoMoESupernet, SupernetObjective(space=small_space(), config=SupernetConfig())),
-    (AutoMoEDistillation, DistillObjective(teacher=Path("teacher"), config=DistillConfig())),
+    (AutoMoEDistillation, DistillObjective(teachers=(Path("teacher"),), config=DistillConfig())),
 ])  # fmt: skip
 def test_our_settings_and_the_arguments_of_fairseq_have_the_same_defaults(criterion, objective):
     parser = argparse.ArgumentParser()

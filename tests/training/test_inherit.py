@@ -8,11 +8,13 @@ import torch
 from automoe.errors import SpaceError, TrainingError
 from automoe.nn import Transformer, TransformerConfig
 from automoe.nn.model_folder import SIZES, WEIGHTS, weights_as_bytes, write_model
-from automoe.training.inherit import load_initial, read_teacher
+from automoe.training.inherit import load_initial
+from automoe.training.teachers import read_teacher
 from tests.architectures import DENSE, MAXIMUM
 
 CONFIG = TransformerConfig(vocab_size=19)
 SUMMARY = SimpleNamespace(vocab_size=19, segmenter="abc")
+PREPARED = SimpleNamespace(summary=SUMMARY)
 
 
 @pytest.fixture
@@ -69,12 +71,12 @@ def test_another_vocabulary_is_named(folder, summary, problem):
     with pytest.raises(TrainingError, match=problem):
         load_initial(Transformer(DENSE, CONFIG), folder, summary)
     with pytest.raises(TrainingError, match=problem):
-        read_teacher(folder, summary)
+        read_teacher([folder], SimpleNamespace(summary=summary))
 
 
 def test_a_model_that_does_not_say_its_segmenter_is_told_by_its_size_alone(tmp_path):
     write_model(Transformer(DENSE, CONFIG), tmp_path)
-    assert read_teacher(tmp_path, SUMMARY).vocab_size == 19
+    assert read_teacher([tmp_path], PREPARED).vocab_size == 19
 
 
 @pytest.mark.parametrize(
@@ -83,5 +85,5 @@ def test_a_model_that_does_not_say_its_segmenter_is_told_by_its_size_alone(tmp_p
 def test_a_damaged_folder_is_named(folder, file, content):
     (folder / file).unlink() if content is None else (folder / file).write_text(content)
     with pytest.raises(TrainingError, match="the teacher is missing or damaged") as caught:
-        read_teacher(folder, SUMMARY)
+        read_teacher([folder], PREPARED)
     assert caught.value.file == str(folder)

@@ -64,7 +64,7 @@ def student(data, supernet, inherited, tmp_path_factory):
 
 def student_job(data, teacher, initial=None, **training):
     """The smallest architecture of the supernet `teacher`, distilled from it."""
-    objective = DistillObjective(teacher=teacher, config=DistillConfig())
+    objective = DistillObjective(teachers=(teacher,), config=DistillConfig())
     job = tiny_job(data, **training)
     return replace(job, architecture=SPACE.smallest(), objective=objective, initial=initial)
 
@@ -73,7 +73,8 @@ def student_job(data, teacher, initial=None, **training):
     PlainObjective(),
     SupernetObjective(space=SPACE, config=CONFIG),
     SupernetObjective(space=SPACE, config=SupernetConfig(rule="single_path", placements="first", distillation=0.0)),
-    DistillObjective(teacher=find_architecture("tiny"), config=DistillConfig(share=0.3, initial="random")),
+    DistillObjective(teachers=(find_architecture("tiny"),) * 2, config=DistillConfig(share=0.3, initial="random")),
+    DistillObjective(teachers=(), config=DistillConfig(share=0.0, targets="both")),
 ])  # fmt: skip
 @pytest.mark.parametrize("initial", [None, find_architecture("tiny")])
 def test_job_is_read_back_as_it_was_written(tmp_path, objective, initial):

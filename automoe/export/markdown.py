@@ -1,0 +1,28 @@
+"""Markdown out of other people's text: what it holds is shown, never obeyed (CommonMark and GitHub's tables)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<&|~$])")
+_AT_START = re.compile(r"^(?:(#+|>)|(\d{0,9})([-+=.)])(?=\s|[-=]*$))")
+"""What begins a heading, a quotation or a list, or underlines a heading: `# `, `>`, `- `, `1. `, `===`."""
+
+
+def escaped(text: str) -> str:
+    """The text on one line, so that Markdown shows it as it is, anywhere: in a paragraph, a list, a table's cell.
+
+    Line ends and runs of spaces become a space, as Markdown would show them; other control characters become U+FFFD.
+    """
+    line = " ".join(text.split())
+    line = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) == "Cc" else char for char in line)
+    line = _SPECIAL.sub(r"\\\1", line)
+    return _AT_START.sub(lambda match: f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}", line)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; the cells of `rows` are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
