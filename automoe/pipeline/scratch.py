@@ -167,6 +167,4 @@ def _scored(runs: Sequence[tuple[Architecture, int]], inputs: Inputs, out: Path)
             progress.advance()
 
 
-SCRATCH = Stage(
-    name="scratch", run=_run, part=_part, needs=("data",), check=_check, seeded=False, version=2
-)
+SCRATCH = Stage(name="scratch", run=_run, part=_part, needs=("data",), check=_check, seeded=False, version=2)

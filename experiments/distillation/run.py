@@ -186,6 +186,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--times", type=float, nargs="*", default=[], help="lengths of further trainings from scratch"
     )
+    parser.add_argument("--sequence-times", type=float, nargs="*", default=[], help="the same of sequence-level ones")
     return parser
 
 
