@@ -28,7 +28,7 @@ RUN_COMMANDS = {
     "worker": "evaluates for a search that runs: here, on another machine, in a batch system",
     "select": "archive and budget -> the best sub-transformer that keeps it",
     "teacher": "who teaches it: the largest, or models of yours; translates the corpus",
-    "distill": "its inherited weights, trained on with the teacher",
+    "distill": "its inherited weights, trained on: from the references, a teacher or both",
     "export": "weights -> bundle, a folder that `translate` reads",
     "evaluate": "BLEU and chrF of the bundle on the test set, its latency measured again",
     "report": "one HTML page about all of it",

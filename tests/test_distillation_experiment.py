@@ -51,6 +51,7 @@ def test_catching_up_is_interpolated_between_the_trainings_around_it(experiment,
     if measure == "valid_nll":
         assert ratio == pytest.approx(math.sqrt(4))
     assert experiment.catch_up([row("word", 1000, 1.9), *rows[1:]], "word", measure) is None
+    assert experiment.catch_up([row("word", 1000, 3.1), *rows[1:]], "word", measure) == 1.0
 
 
 def test_the_table_has_means_and_spreads_over_the_runs(experiment):

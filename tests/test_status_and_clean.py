@@ -174,6 +174,15 @@ def test_clean_refuses_a_run_at_work_and_a_run_whose_history_is_unknown(cluttere
     assert status == 2 and "is damaged" in err and results(runs_dir) == before
 
 
+def test_a_link_of_somebody_else_s_that_leads_out_of_the_run_is_no_result(cluttered, capsys, tmp_path_factory):
+    runs_dir, unused = cluttered
+    for name, target in (("mine", tmp_path_factory.mktemp("mine")), ("up", "../sums"), ("above", "..")):
+        (runs_dir / "toy/sums" / name).symlink_to(target)
+    assert all(not entry["names"] for entry in status_of(capsys, runs_dir))
+    status, *_ = automoe(capsys, "clean", "toy", "--runs-dir", str(runs_dir), "--yes")
+    assert status == 0 and not unused.exists() and (runs_dir / "toy/sums/mine").is_symlink()
+
+
 def test_clean_of_an_unknown_run_names_those_that_exist(cluttered, capsys):
     status, _, err = automoe(capsys, "clean", "tyo", "--runs-dir", str(cluttered[0]))
     assert status == 2 and "there is no such run. Did you mean 'toy'?" in err

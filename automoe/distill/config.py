@@ -15,7 +15,7 @@ Targets = Literal["references", "teacher", "both"]
 class DistillConfig:
     """Word-level and sequence-level distillation (Kim & Rush 2016, sections 3.1 to 3.3), one or both or neither."""
 
-    share: float = 0.2
+    share: float = 0.5
     """Weight of the teacher's distribution in the loss (word-level); the targets have the rest."""
     temperature: float = 1.0
     """Divides the scores of both; above 1 the teacher teaches more of what it thinks unlikely."""

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from automoe.decoding.stepper import Float32Array, Int64Array
-from automoe.distill.teacher import Teacher
+from automoe.distill.longest import longest_of
+from automoe.distill.teacher import Teacher, only_the_end
 from automoe.errors import TrainingError
 from automoe.nn.torch_stepper import ScoringStepper, best_candidates
 
@@ -55,19 +56,26 @@ class EnsembleTeacher:
 class EnsembleStepper:
     """Extends hypotheses by the mean of its members' probabilities at every step (see `automoe.decoding.Stepper`).
 
+    A translation ends where the first of its members knows no further position.
+
     Args:
         members: at least one, each with a memory of its own.
     """
 
     def __init__(self, members: Sequence[ScoringStepper]) -> None:
         self._members = tuple(members)
-        self._num_candidates = 0
+        self._num_candidates = self._length = 0
+
+    @property
+    def longest(self) -> int | None:
+        """See `BoundedStepper.longest`: the least of its members'."""
+        return longest_of(self._members)
 
     def start(self, sources: Sequence[Int64Array], num_candidates: int) -> None:
         """Encodes sentences in every member; see `Stepper.start`."""
         for member in self._members:
             member.start(sources, num_candidates)
-        self._num_candidates = num_candidates
+        self._num_candidates, self._length = num_candidates, 0
 
     def step(self, tokens_N: Int64Array, order_N: Int64Array) -> tuple[Float32Array, Int64Array]:
         """Extends rows by one token each; see `Stepper.step`."""
@@ -76,7 +84,9 @@ class EnsembleStepper:
     @torch.inference_mode()
     def log_probs(self, tokens_N: Int64Array, order_N: Int64Array) -> Tensor:
         """Extends rows by one token each; see `ScoringStepper.log_probs`."""
-        return log_mean(member.log_probs(tokens_N, order_N) for member in self._members)
+        self._length += 1
+        mean_NV = log_mean(member.log_probs(tokens_N, order_N) for member in self._members)
+        return only_the_end(mean_NV) if self._length == self.longest else mean_NV
 
 
 def log_mean(log_probs: Iterable[Tensor]) -> Tensor:

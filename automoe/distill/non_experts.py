@@ -25,8 +25,8 @@ _HINT = (
 def inherit_non_experts(student: Transformer, teacher: Transformer) -> list[str]:
     """Copies the teacher's weights into the student, all but those of experts and routers.
 
-    The feed-forward network of a layer is copied too where both have a single one of the same width there; all
-    others, and the routers, stay as they are.
+    The feed-forward network of a layer is copied too where both have a single one of the same width there; where
+    either has several or another width, it stays as it is, and so do the routers.
 
     Args:
         student: of the teacher's vocabulary, depth, dimensions and heads; its weights are replaced in place.

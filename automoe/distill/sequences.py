@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from automoe.data.ids import IdArray, id_files, write_ids
 from automoe.decoding import Int64Array, SearchConfig, Stepper
+from automoe.distill.longest import longest_of
 from automoe.distill.parts import check_made_from, made_from, read_sealed, translate_in_parts
 from automoe.errors import DataError
 from automoe.files import sealed_json, sha256_of, write_atomically
@@ -37,7 +37,7 @@ class TargetsSummary:
     tokens: int
     """Tokens of all translations, the end symbols included."""
     endless: int
-    """Translations that the longest length which the search allows cut off."""
+    """Translations that were cut off at the longest length that the search allows or the teacher knows."""
     length_ratio: float | None
     """Tokens for one token of the references; None: there were no references."""
     seconds: float
@@ -71,7 +71,7 @@ def translate_sources(
     targets. A source that is the end symbol alone has the end symbol as its translation.
 
     Args:
-        stepper: the teacher.
+        stepper: the teacher; of a `BoundedStepper` translations may also be cut off at its longest length.
         sources: token ids of the sentences, each with its end symbol.
         search: beam, length penalty and limits of the length.
         folder: made if it is missing. It holds `targets.npy`, `targets.offsets.npy` and, last of all, `targets.json`;
@@ -95,7 +95,8 @@ def translate_sources(
             stepper, distinct, search, folder, made_by=made_by, batch_size=batch_size, warn=_warn
         )
         targets = [translations[row] for row in rows]
-        endless = _endless(np.array([len(target_L) for target_L in targets]), sources.lengths, search)
+        limits = _limits(sources.lengths, search, longest_of([stepper]))
+        endless = (np.array(list(map(len, targets))) >= limits) & (sources.lengths > 1)
         if references is not None:
             targets = [references[row] if endless[row] else target_L for row, target_L in enumerate(targets)]
         write_ids(folder / _TARGETS, targets, vocab_size)
@@ -144,11 +145,10 @@ def _distinct(sources: IdArray) -> tuple[list[int], list[Int64Array]]:
     return rows, distinct
 
 
-def _endless(lengths: Int64Array, source_lengths: Int64Array, search: SearchConfig) -> npt.NDArray[np.bool_]:
-    """Which translations have the longest length that is allowed, where nothing but the end may follow."""
-    limits = np.array([search.limit(length) for length in source_lengths.tolist()], dtype=np.int64)
-    ended: npt.NDArray[np.bool_] = (lengths > limits) & (source_lengths > 1)
-    return ended
+def _limits(source_lengths: Int64Array, search: SearchConfig, longest: int | None) -> Int64Array:
+    """For each source the most tokens of a translation, whose last can be nothing but the end symbol."""
+    limits = np.array([search.limit(length) + 1 for length in source_lengths.tolist()], dtype=np.int64)
+    return limits if longest is None else np.minimum(limits, longest)
 
 
 def _warn_of_endless(summary: TargetsSummary, *, replaced: bool) -> None:

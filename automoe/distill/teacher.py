@@ -1,6 +1,6 @@
 """`Teacher`: a finished model that only answers, how likely each token is and what the translation would be.
 
-Shape suffixes: B sentences, S source length, L target length, V vocabulary.
+Shape suffixes: B sentences, S source length, L target length, N rows (hypotheses), V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from automoe.data import PreparedData
 from automoe.data.batches import padded_batches
-from automoe.decoding.symbols import PAD
+from automoe.decoding.symbols import EOS, PAD
 from automoe.nn import TorchStepper, Transformer
 from automoe.nn.model_folder import read_model
 from automoe.nn.torch_stepper import ScoringStepper
@@ -77,6 +77,12 @@ class ModelTeacher:
     def stepper(self) -> TorchStepper:
         """See `Teacher.stepper`."""
         return TorchStepper(self._transformer)
+
+
+def only_the_end(log_probs_NV: Tensor) -> Tensor:
+    """The same scores of the end symbol, and minus infinity for all others: nothing else may follow."""
+    others_V = torch.arange(log_probs_NV.shape[1], device=log_probs_NV.device) != EOS
+    return log_probs_NV.masked_fill(others_V, -torch.inf)
 
 
 @torch.inference_mode()

@@ -101,7 +101,8 @@ def export_bundle(
 def rewrite_card(folder: Path, facts: CardFacts, info: Mapping[str, Any]) -> Bundle:
     """Replaces the card and adds to the information of a finished bundle, once it was measured; nothing else changes.
 
-    The new bundle is written aside and renamed: a reader sees the old or the new one.
+    The new bundle is written aside whole; then the old one is removed and the new one renamed. Between the two there
+    is none under the name: the folder is meant to be nobody's but the stage's that makes it.
 
     Args:
         folder: the bundle.

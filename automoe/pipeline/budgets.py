@@ -7,7 +7,7 @@ or that breaks its budget, does not stop the others.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ class Outcome:
         }
 
 
-def export_budgets(config: RunConfig, execute: Callable[[RunConfig], Mapping[str, Path]]) -> list[Outcome]:
-    """Exports a model for each of the budgets.
+def export_budgets(config: RunConfig, execute: Callable[[RunConfig], Mapping[str, Path]]) -> Iterator[Outcome]:
+    """Exports a model for each of the budgets, and yields what became of each before the next begins.
 
     Args:
         config: the whole configuration, with `budgets`.
@@ -64,7 +64,7 @@ def export_budgets(config: RunConfig, execute: Callable[[RunConfig], Mapping[str
     Raises:
         AutoMoEError: something failed that has nothing to do with a budget.
     """
-    outcomes = []
+    run = RunFolder(Path(config.runs_dir) / config.run)
     for name, budget in parse_budgets(config.budgets).items():
         print(f"budget {name}: {', '.join(map(_shown_limit, budget))}", file=sys.stderr, flush=True)
         try:
@@ -72,13 +72,27 @@ def export_budgets(config: RunConfig, execute: Callable[[RunConfig], Mapping[str
         except AutoMoEError as error:
             if not (error.key or "").startswith(f"{budget[0].section}."):
                 raise
-            outcomes.append(_refused(name, budget, error))
+            _take_name(run, name)
+            yield _refused(name, budget, error)
             continue
-        run = RunFolder(Path(config.runs_dir) / config.run)
         with run.locked():
             run.set_link("export", name, folders["export"].name)
-        outcomes.append(_finished(name, budget, folders))
-    return outcomes
+        yield _finished(name, budget, folders)
+
+
+def _take_name(run: RunFolder, name: str) -> None:
+    """Removes the link of a refused budget: what it leads to was made for another budget, or with other settings."""
+    earlier = run.links("export").get(name)
+    if earlier is None:
+        return
+    with run.locked():
+        run.remove_link("export", name)
+    print(
+        f"budget {name}: the link export/{name} led to {earlier}, made with other settings, and is removed; the "
+        f"bundle stays until `automoe clean {run.name}`",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _finished(name: str, budget: tuple[Limit, ...], folders: Mapping[str, Path]) -> Outcome:

@@ -9,13 +9,16 @@ from typing import Any
 from automoe.data import PreparedData
 from automoe.export import CardFacts, KeptLimit, MeasuredLatency, SampleTranslation, TestScore
 from automoe.files import read_json
+from automoe.machine import identity_of
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import DecodingConfig
 from automoe.pipeline.files import DISTILLATION, SELECTION, TEACHER
+from automoe.pipeline.keeping import evaluated_records
 from automoe.pipeline.manifest import read_manifest, versions
 from automoe.pipeline.stage import Inputs
 from automoe.pipeline.systems import MODEL, Use, hypotheses_file, sample_rows
 from automoe.search import LATENCY, shown_cost
+from automoe.search.problem import first_quality
 
 _SAMPLES = 4
 _NAMES = {LATENCY: "latency", "flops_g": "FLOPs", "params_m": "parameters", "memory_mb": "memory of the weights"}
@@ -107,16 +110,31 @@ def _distillation(inputs: Inputs, config: Mapping[str, Any], trained: Path) -> d
     if config["share"]:
         share = f"{100 * config['share']:g} % of the loss, temperature {config['temperature']:g}"
         said["learnt from the teacher's predictions"] = share
-    if config["share"] or targets != "references":
+    if config["share"] or targets != "references" or config["initial"] == "teacher":
         teacher = read_json(inputs["teacher"] / TEACHER)
         said["teacher"] = f"{', '.join(teacher['models'])}; validation loss {_nats(teacher['valid_nll'])}"
     begins = read_json(trained / DISTILLATION)["begins_nll"]
     if begins is not None:
         said["validation loss where it began"] = _nats(begins)
     if "select" in inputs.folders:
-        chosen = read_json(inputs["select"] / SELECTION)
-        said["chosen by the loss of its inherited weights"] = _nats(chosen["loss"])
+        said |= _choice(inputs)
     return said
+
+
+def _choice(inputs: Inputs) -> dict[str, str]:
+    """What the architecture was chosen by, among those that kept the budget; nothing where that is not known."""
+    searched = read_manifest(inputs["search"].resolve()).identity.config.get("search", {})
+    if not {"objectives", "sentences"} <= set(searched):
+        return {}
+    selection = read_json(inputs["select"] / SELECTION)
+    quality = first_quality(searched["objectives"])
+    record = next(each for each in evaluated_records(inputs) if each.digest == selection["digest"])
+    value = _nats(record.loss) if quality == "loss" or record.bleu is None else f"{record.bleu:.2f}"
+    sentences = min(searched["sentences"], PreparedData.open(inputs["data"]).summary.sizes["valid"])
+    name = {"loss": "validation loss", "bleu": "BLEU"}[quality]
+    return {
+        f"chosen by the {name} of its inherited weights": f"{value} on {sentences:,} sentences of the validation set"
+    }
 
 
 def _nats(loss: float) -> str:
@@ -137,16 +155,20 @@ def _kept(line: Mapping[str, Any]) -> KeptLimit:
 
 
 def _latency(latency: Mapping[str, Any]) -> MeasuredLatency:
-    here, of_table = (latency[name]["processor"] for name in ("machine", "machine_of_the_table"))
-    gpus = latency["machine"].get("gpus") if latency["device"].startswith("cuda") else None
-    machine = f"{here}, {gpus[0]}" if gpus else here
-    scaled = "" if here == of_table else f", scaled to {of_table}, where the run's table was measured"
+    device, here, of_table = (latency[name] for name in ("device", "machine", "machine_of_the_table"))
+    gpu = latency.get("gpu")
+    machine = here["processor"] if gpu is None else f"{here['processor']}, {gpu}"
+    scaled = ""
+    if identity_of(here, device) != identity_of(of_table, device):
+        names = [of_table["processor"], *(of_table.get("gpus") or () if device.startswith("cuda") else ())]
+        clock = f" ({latency['raw_ms']:.2f} ms by the clock)" if "raw_ms" in latency else ""
+        scaled = f"{clock}, scaled to {', '.join(dict.fromkeys(names))}, where the run's table was measured"
     threads = f"{latency['threads']} thread{'s' * (latency['threads'] > 1)}"
     batch = "one sentence at a time" if latency["batch"] == 1 else f"{latency['batch']} sentences together"
     return MeasuredLatency(
         **{name: latency[name] for name in ("ms", "low_ms", "high_ms")},
         circumstances=(
-            f"{latency['device'].partition('-')[0]}, {threads}, {latency['backend']} in {latency['precision']}, beam "
+            f"{device.partition('-')[0]}, {threads}, {latency['backend']} in {latency['precision']}, beam "
             f"{latency['beam']}, {batch}, on {machine}{scaled}"
         ),
     )

@@ -304,7 +304,8 @@ class RunConfig:
         budgets = {} if self.budgets is None else parse_budgets(self.budgets)
         for name in budgets:
             check_link_name("budgets", name)
-        for limit in (*parse_budget(self.budget), *within, *chain.from_iterable(budgets.values())):
+        budget = parse_budget(self.budget)
+        for limit in (*(budget if self.budgets is None else ()), *within, *chain.from_iterable(budgets.values())):
             if limit.cost == LATENCY and limit.device != self.profile.device_name:
                 raise _other_device(limit, self.profile)
 

@@ -1,4 +1,4 @@
-"""Stage `distill`: the chosen sub-transformer goes on learning by itself, from a teacher and the references.
+"""Stage `distill`: the chosen sub-transformer goes on learning by itself, from the references, a teacher, or both.
 
 It holds what a training holds (`model.safetensors`, `model.json`, `training.jsonl`, `checkpoints/`), in `inherited/`
 the weights that it has in the supernet, and in `distillation.json` the losses of all three: teacher, beginning, end.
@@ -19,6 +19,7 @@ from automoe.nn import TransformerConfig
 from automoe.nn.model_folder import SIZES, read_model, write_model
 from automoe.pipeline.config import DistillSection, ModelConfig, RunConfig
 from automoe.pipeline.files import DISTILLATION, INHERITED, TEACHER
+from automoe.pipeline.manifest import finished_siblings
 from automoe.pipeline.section import training_of
 from automoe.pipeline.select import chosen_architecture
 from automoe.pipeline.shipping import sub_transformer
@@ -29,10 +30,11 @@ from automoe.pipeline.teacher import TARGETS, teacher_folders
 from automoe.space import Architecture
 from automoe.training.inherit import initial_from_teacher
 from automoe.training.objective import DistillObjective
-from automoe.training.takeover import take_over_training
+from automoe.training.reuse import reuse_training
 from automoe.training.train import TrainingJob, train
 
 _FROM_TEACHER = "from_teacher"
+_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def _distill(
         model=model,
         training=part.distill.training,
         seed=inputs.seed,
-        objective=DistillObjective(teachers=tuple(teachers), config=part.distill),
+        objective=DistillObjective(teachers=tuple(teachers) if part.distill.share else (), config=part.distill),
         initial=initial,
         targets=None if part.distill.targets == "references" else inputs["teacher"] / TARGETS,
         keep_references=part.distill.targets == "both",
@@ -82,7 +84,7 @@ def _distill(
     warned = begins_nll is not None and warn_of_teacher(teacher_nll, begins_nll, "begins", part.distill)
     with training_of("distill"):
         # The same architecture may have been chosen under another budget.
-        if not take_over_training(job, out, sorted(out.parent.iterdir())):
+        if not reuse_training(job, out, finished_siblings(out, _VERSION)):
             train(job, out)
     ends_nll = float(read_json(out / SIZES)["valid_nll"])
     if not warned:
@@ -117,7 +119,9 @@ def warn_of_teacher(teacher_nll: float, student_nll: float, when: str, config: D
     return True
 
 
-DISTILL = Stage(name="distill", run=_run, part=_part, needs=("data", "supernet", "select", "teacher"), version=2)
+DISTILL = Stage(
+    name="distill", run=_run, part=_part, needs=("data", "supernet", "select", "teacher"), version=_VERSION
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,5 +151,5 @@ def _run_one(part: DistillOnePart, inputs: Inputs, out: Path) -> None:
 
 
 DISTILL_ONE = Stage(
-    name="distill", run=_run_one, part=_part_of_one, needs=("data", "teacher"), check=_check_one, version=2
+    name="distill", run=_run_one, part=_part_of_one, needs=("data", "teacher"), check=_check_one, version=_VERSION
 )

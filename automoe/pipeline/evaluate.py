@@ -20,7 +20,7 @@ from automoe.files import read_json, write_atomically, write_json
 from automoe.latency import TABLE_FILE, ProfileConfig, read_table
 from automoe.nn import Transformer
 from automoe.pipeline.config import DecodingConfig, RunConfig
-from automoe.pipeline.export import BUNDLE
+from automoe.pipeline.export import BUNDLE, profiled_use, stepper_of
 from automoe.pipeline.files import INHERITED, MEASURED, SCORES
 from automoe.pipeline.measuring import Bench, check_measurable
 from automoe.pipeline.shipping import ship
@@ -28,7 +28,7 @@ from automoe.pipeline.spaces import SpacePart, searched_part
 from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.pipeline.systems import COPY, INHERITS, LARGEST, MODEL, TestSet, Use, hypotheses_file, other_uses
-from automoe.runtime.backend import find_backend, graphs_for
+from automoe.runtime.backend import graphs_for
 from automoe.search import LATENCY
 from automoe.space import Architecture
 
@@ -57,7 +57,7 @@ def _run(part: EvaluatePart, inputs: Inputs, out: Path) -> None:
         INHERITS: trained_model(inputs["distill"] / INHERITED),
         LARGEST: supernet,
     }
-    own = Use(backend=part.profile.backend, precision=part.profile.precision, device=part.profile.device)
+    own = profiled_use(part.profile)
     measured = read_json(inputs["export"] / MEASURED)
     systems = _scored_bundle(test, inputs["export"], measured["system"], own, out)
     for name in (INHERITS, LARGEST):
@@ -111,16 +111,8 @@ def _latencies(
     profiler = bench.profiler(baseline_ms)
     rows = {INHERITS: profiler.measure(chosen), LARGEST: profiler.measure(supernet.maximum)}
     for name, use in {MODEL: own, **other_uses(bundle, own)}.items():
-        if use.device != own.device:
-            continue
-        shipped = find_backend(use.backend)(
-            bundle,
-            threads=part.profile.threads,
-            precision=use.precision,
-            shortlist=use.shortlist,
-            device=use.device,
-        )
-        rows[name] = profiler.measure(chosen, stepper=shipped)
+        if use.device == own.device:
+            rows[name] = profiler.measure(chosen, stepper=stepper_of(bundle, use, part.profile.threads))
     return {name: dict(zip(("ms", "low_ms", "high_ms"), row.bounds(), strict=True)) for name, row in rows.items()}
 
 

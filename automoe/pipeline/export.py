@@ -3,30 +3,35 @@
 It holds the bundle in the folder `bundle`; `hypotheses.model.txt`, the test set as it translates it; and
 `measured.json`: its scores, costs and latency in the runtime that is shipped, and each limit of the budget beside
 them. A bundle that breaks its budget is refused: the stage is not finished, and what it made stays unfinished. The
-same command then measures again and makes nothing anew.
+same command then measures again and makes nothing anew. Each session of measuring is noted at once: one above the
+limit counts even if the command was stopped after it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from automoe.bundle import read_bundle
+import torch
+
+from automoe.bundle import Bundle, read_bundle
 from automoe.data import PreparedData
 from automoe.data.alignment import build_shortlist
+from automoe.decoding import Stepper
 from automoe.decoding.shortlist import Shortlist
 from automoe.errors import BundleError
 from automoe.export import rewrite_card
 from automoe.files import read_json, write_json
 from automoe.latency import TABLE_FILE, Measurement, ProfileConfig, read_table
-from automoe.machine import describe_machine
+from automoe.machine import describe_machine, identity_of
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.card import card_facts, signature_of
 from automoe.pipeline.config import DecodingConfig, ExportSection, RunConfig, ShortlistSection
 from automoe.pipeline.files import MEASURED
-from automoe.pipeline.keeping import held_against, limits_of, measured_sessions, refuse_broken
+from automoe.pipeline.keeping import held_against, limits_of, measured_sessions, most_latency, refuse_broken
 from automoe.pipeline.measuring import Bench, check_measurable
 from automoe.pipeline.shipping import ship
 from automoe.pipeline.spaces import SpacePart, searched_part
@@ -34,7 +39,7 @@ from automoe.pipeline.stage import Inputs, Stage
 from automoe.pipeline.supernet import trained_model
 from automoe.pipeline.systems import MODEL, TestSet, Use, hypotheses_file
 from automoe.runtime.backend import find_backend
-from automoe.search import in_budget_units, parse_budget
+from automoe.search import LATENCY, in_budget_units, parse_budget, shown_cost
 from automoe.search.problem import first_quality
 
 BUNDLE = "bundle"
@@ -84,11 +89,12 @@ def _part(config: RunConfig) -> ExportPart:
 
 
 def _run(part: ExportPart, inputs: Inputs, out: Path) -> None:
-    own = Use(backend=part.profile.backend, precision=part.profile.precision, device=part.profile.device)
+    own = profiled_use(part.profile)
     measured = _made_and_scored(part, inputs, out, own)
-    refused_before = any(not line["kept"] for line in measured.get("budget", ()))
     limits = limits_of(inputs, part.section)
-    sessions = measured_sessions(limits, _session(part, inputs, out), refused_before=refused_before)
+    refused_before = any(value > most_latency(limits) for value in measured.get("sessions", ()))
+    session = _noted(_session(part, inputs, out), measured, out)
+    sessions = measured_sessions(limits, session, refused_before=refused_before)
     held = held_against(limits, in_budget_units(measured["system"]["costs"]), sessions)
     measured |= {"latency": _latency(part, inputs, sessions), "budget": [each.to_dict() for each in held]}
     write_json(out / MEASURED, measured)
@@ -99,6 +105,18 @@ def _run(part: ExportPart, inputs: Inputs, out: Path) -> None:
 def _run_one(part: ExportOnePart, inputs: Inputs, out: Path) -> None:
     own = Use()
     _describe(part, inputs, out, _made_and_scored(part, inputs, out, own), own)
+
+
+def profiled_use(profile: ProfileConfig) -> Use:
+    """How a bundle is run for scores and latencies that compare with the profile's."""
+    return Use(backend=profile.backend, precision=profile.precision, device=profile.device)
+
+
+def stepper_of(bundle: Bundle, use: Use, threads: int) -> Stepper:
+    """The bundle, ready to be measured as it is used."""
+    return find_backend(use.backend)(
+        bundle, threads=threads, precision=use.precision, shortlist=use.shortlist, device=use.device
+    )
 
 
 def trained_folder(inputs: Inputs) -> Path:
@@ -157,27 +175,52 @@ def _session(part: ExportPart, inputs: Inputs, out: Path) -> Callable[[], Measur
     bench = Bench(supernet, prepared, part.space.space, part.profile, part.decoding.beam, out)
     baseline_ms = read_table(inputs["profile"] / TABLE_FILE).header.reference_baseline_ms
     bundle, chosen = read_bundle(out / BUNDLE), trained_model(trained_folder(inputs)).maximum
-    open_bundle = find_backend(part.profile.backend)
 
     def session() -> Measurement:
-        stepper = open_bundle(
-            bundle, threads=part.profile.threads, precision=part.profile.precision, device=part.profile.device
-        )
+        stepper = stepper_of(bundle, profiled_use(part.profile), part.profile.threads)
         return bench.profiler(baseline_ms).measure(chosen, stepper=stepper)
 
     return session
 
 
+def _noted(session: Callable[[], Measurement], measured: dict[str, Any], out: Path) -> Callable[[], Measurement]:
+    """The same, with its latency in `MEASURED` before the next session begins."""
+
+    def noted() -> Measurement:
+        row = session()
+        measured["sessions"] = [*measured.get("sessions", ()), row.latency_ms]
+        write_json(out / MEASURED, measured)
+        return row
+
+    return noted
+
+
 def _latency(part: ExportPart, inputs: Inputs, sessions: list[Measurement]) -> dict[str, Any]:
-    """The session in the middle, and under which circumstances it was measured."""
+    """The session in the middle, and under which circumstances it was measured.
+
+    On another machine than the table's `ms` is scaled to that one; `raw_ms` is what the clock showed here.
+    """
     row = sorted(sessions, key=lambda each: each.latency_ms)[len(sessions) // 2]
     header = read_table(inputs["profile"] / TABLE_FILE).header
     names = ("device", "backend", "precision", "threads", "beam", "batch")
+    here, device = describe_machine(), part.profile.device
+    scaled = identity_of(here, device) != identity_of(header.machine, device)
+    if scaled:
+        print(
+            f"The run's table was measured on another machine ({header.machine['processor']}): "
+            f"{shown_cost(LATENCY, row.raw_ms)} here are {shown_cost(LATENCY, row.latency_ms)} there, beside the "
+            "same reference; the budget is held against the latter",
+            file=sys.stderr,
+            flush=True,
+        )
     return {
         **dict(zip(("ms", "low_ms", "high_ms"), row.bounds(), strict=True)),
+        "raw_ms": row.raw_ms,
+        "scaled_to_another_machine": scaled,
         "sessions": [each.latency_ms for each in sessions],
         **{name: getattr(header, name) for name in names},
-        "machine": describe_machine(),
+        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
+        "machine": here,
         "machine_of_the_table": dict(header.machine),
     }
 

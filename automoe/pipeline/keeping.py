@@ -2,14 +2,18 @@
 
 Exact costs are computed. Latency is measured once, and the median of that session decides; only where it is above the
 limit, the bundle is measured in two more sessions, and the median of the three decides: a machine that was disturbed
-for a moment refuses nothing. A bundle that was refused before is measured three times at once, so that asking again
-and again passes nothing by luck either.
+for a moment refuses nothing. A bundle that was above the limit in any session before is measured three times at once.
+
+What a refusal recommends is an expectation: that what is chosen instead takes as much more than was predicted, or
+measured with inherited weights, as this bundle did.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -18,10 +22,13 @@ from automoe.files import read_json
 from automoe.latency import Measurement
 from automoe.pipeline.files import PREDICTOR_FILE, SELECTION
 from automoe.pipeline.stage import Inputs
-from automoe.search import ARCHIVE, LATENCY, Estimate, Record, ResolvedLimit, read_archive, shown_cost
+from automoe.search import ARCHIVE, LATENCY, Estimate, Limit, Record, ResolvedLimit, read_archive, shown_cost
 from automoe.search.record import quality_of
+from automoe.search.select import below_margin
 from automoe.search.selection import costs_of
 
+_SEVERAL = "budgets"
+"""The section of several budgets; the limits of one lie below its name."""
 SESSIONS = 3
 """Sessions whose median decides where one alone would refuse."""
 
@@ -86,6 +93,11 @@ def limits_of(inputs: Inputs, section: str) -> tuple[ResolvedLimit, ...]:
     return tuple(ResolvedLimit(**limit, coverage=coverage, section=section) for limit in budget)
 
 
+def most_latency(limits: Sequence[ResolvedLimit]) -> float:
+    """The limit on latency in ms; infinite if there is none."""
+    return min((limit.max for limit in limits if limit.cost == LATENCY), default=math.inf)
+
+
 def measured_sessions(
     limits: Sequence[ResolvedLimit], measure: Callable[[], Measurement], *, refused_before: bool
 ) -> list[Measurement]:
@@ -94,11 +106,15 @@ def measured_sessions(
     Args:
         limits: the budget.
         measure: measures the bundle in a session of its own.
-        refused_before: whether it was measured and refused already.
+        refused_before: whether an earlier session was above the limit already.
     """
-    most = min((limit.max for limit in limits if limit.cost == LATENCY), default=float("inf"))
+    most = most_latency(limits)
     sessions = [measure()]
-    if sessions[0].latency_ms > most or (refused_before and most < float("inf")):
+    above = sessions[0].latency_ms > most
+    if above or (refused_before and most < math.inf):
+        took = shown_cost(LATENCY, sessions[0].latency_ms)
+        why = f"are above {shown_cost(LATENCY, most)}" if above else "are within the limit, but it was above before"
+        print(f"{took} {why}: measured twice more", file=sys.stderr, flush=True)
         sessions += [measure() for _ in range(SESSIONS - 1)]
     return sessions
 
@@ -137,44 +153,73 @@ def refuse_broken(held: Sequence[Held], inputs: Inputs, quality: str) -> None:
     if not broken:
         return
     selection = read_json(inputs["select"] / SELECTION)
-    raised = " and ".join(f"{each.limit.key} to {each.limit.raised_to(each.value)}" for each in broken)
-    nearest = _nearest(held, inputs, selection, quality)
+    raised = {each.limit.cost: each.limit.raised_to(each.value) for each in broken}
     raise BudgetBroken(
         held,
         selection["digest"],
-        f"Raise {raised} or more for this model, or take another: {nearest}. Was the machine disturbed? The same "
-        "command measures it again, and trains nothing anew",
+        f"Raise {_raised([each.limit for each in held], raised)} or more for this model"
+        f"{_nearest(held, inputs, selection, quality)}. Was the machine disturbed? The same command measures it "
+        "again, and trains nothing anew",
     )
 
 
-def _nearest(held: Sequence[Held], inputs: Inputs, selection: Mapping[str, Any], quality: str) -> str:
-    """The best of what was evaluated that should keep the budget, in words.
+def _raised(limits: Sequence[ResolvedLimit], raised: Mapping[str, str]) -> str:
+    """What to give instead, as it can be typed: keys for `budget`, of several budgets the whole one of this name."""
+    name = limits[0].section.removeprefix(f"{_SEVERAL}.")
+    if name == limits[0].section:
+        return " and ".join(f"{limit.key} to {raised[limit.cost]}" for limit in limits if limit.cost in raised)
+    lines = ", ".join(f"{limit.cost}: {_setting(limit, raised.get(limit.cost))}" for limit in limits)
+    return f"it to '{_SEVERAL}={{{name}: {{{lines}}}}}'"
 
-    The distilled model took longer than its prediction; of the others the same is expected.
+
+def _setting(limit: ResolvedLimit, value: str | None) -> str:
+    """A limit as `budgets` takes it, with another value if one is given."""
+    given = f"{limit.given:.12g}" if value is None else value
+    fields = {"max" if limit.max_ratio is None else "max_ratio": given}
+    if limit.cost == LATENCY and limit.device != Limit.device:
+        fields["device"] = limit.device
+    if limit.cost == LATENCY and limit.quantile != Limit.quantile:
+        fields["quantile"] = f"{limit.quantile:g}"
+    if list(fields) == ["max"]:
+        return given
+    return f"{{{', '.join(f'{name}: {field}' for name, field in fields.items())}}}"
+
+
+def _nearest(held: Sequence[Held], inputs: Inputs, selection: Mapping[str, Any], quality: str) -> str:
+    """The best of what was evaluated that should keep the budget, and how it is chosen, in words.
+
+    Only latency can be broken once the choice was made: exact costs of the bundle are those of the choice.
     """
-    slower = {each.limit.cost: each.value / selection["costs"][each.limit.cost][0] for each in held if not each.kept}
+    taken = next(each.value for each in held if each.limit.cost == LATENCY)
+    slower = taken / selection["costs"][LATENCY][0]
+    margin = math.ceil(slower * 100) / 100
+    limits = below_margin([each.limit for each in held], margin)
     measured = {digest: Estimate(*values) for digest, values in selection["measured"].items()}
+    refitted = {digest: Estimate(*values) for digest, values in selection.get("refitted", {}).items()}
     keeping: list[tuple[Record, dict[str, float]]] = []
-    for record in _records(inputs):
-        bounds = {each.limit.cost: _bound(each.limit, record, measured) for each in held}
-        bounds = {cost: bound * slower.get(cost, 1.0) for cost, bound in bounds.items()}
-        if all(bounds[each.limit.cost] <= each.limit.max for each in held):
-            keeping.append((record, bounds))
+    for record in evaluated_records(inputs):
+        record = replace(record, costs=costs_of(record, refitted))
+        bounds = {limit.cost: _bound(limit, record, measured) for limit in limits}
+        if all(bounds[limit.cost] <= limit.max for limit in limits):
+            keeping.append((record, bounds | {LATENCY: bounds[LATENCY] * slower}))
     if not keeping:
-        return "but none of those evaluated should keep it, so search longer (search.evaluations)"
+        return "; none of those evaluated should keep it, so search longer (search.evaluations)"
     best, bounds = min(keeping, key=lambda found: (quality_of(found[0], quality), found[0].digest))
     worth = f"loss {best.loss:.4f}" if best.bleu is None else f"loss {best.loss:.4f}, {best.bleu:.2f} BLEU"
     takes = {cost: best.costs[cost].mean for cost in ("params_m", "flops_g")} | bounds
     shown = ", ".join(f"{'at most ' * (cost == LATENCY)}{shown_cost(cost, value)}" for cost, value in takes.items())
-    lowered = [f"{each.limit.key}={_lowered(each.limit, slower[each.limit.cost])}" for each in held if not each.kept]
     return (
-        f"the best of those evaluated that should keep it is {best.digest} ({worth}, {shown}), which is what "
-        f"{' '.join(lowered)} asks for"
+        f", or take another: select.latency_margin={margin:g} should choose {best.digest} ({worth}, {shown} "
+        "expected), the best of those evaluated that should keep it"
     )
 
 
-def _records(inputs: Inputs) -> Sequence[Record]:
-    """All that was evaluated for the choice."""
+def evaluated_records(inputs: Inputs) -> Sequence[Record]:
+    """All that was evaluated for the choice.
+
+    Args:
+        inputs: `select` and `search`.
+    """
     continued = inputs["select"] / ARCHIVE
     return read_archive(continued if continued.exists() else inputs["search"] / ARCHIVE).records
 
@@ -183,10 +228,3 @@ def _bound(limit: ResolvedLimit, record: Record, measured: Mapping[str, Estimate
     """What was below the limit when the budget chose: of a measured latency the upper value as it is."""
     estimate = costs_of(record, measured)[limit.cost]
     return estimate.upper if limit.cost == LATENCY and record.digest in measured else limit.upper(estimate)
-
-
-def _lowered(limit: ResolvedLimit, slower: float) -> str:
-    """The limit by predictions that holds for what is measured; with four digits, rounded downward."""
-    lowered = limit.max / slower / 1.0005
-    ratio = limit.ratio_of(lowered)
-    return f"{lowered if ratio is None else ratio:.4g}"

@@ -128,6 +128,26 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def finished_siblings(folder: Path, version: int) -> list[Path]:
+    """The finished results of the same stage beside the result in `folder`, made by the stage as it is today.
+
+    Args:
+        folder: of a result, finished or not.
+        version: the stage's.
+    """
+    siblings = []
+    for path in sorted(folder.parent.iterdir()):
+        if path.is_symlink() or path == folder or not (path / MANIFEST).is_file():
+            continue
+        try:
+            found = read_manifest(path).identity.stage_version
+        except RunError:  # whoever asks for that result is told
+            continue
+        if found == version:
+            siblings.append(path)
+    return siblings
+
+
 def check_format(content: Any, path: Path) -> None:
     """Refuses a run folder that another version of AutoMoE wrote.
 

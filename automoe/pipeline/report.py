@@ -13,7 +13,17 @@ from automoe.files import write_atomically
 from automoe.latency import TABLE_FILE, read_table
 from automoe.nn.model_folder import SIZES
 from automoe.pipeline.config import RunConfig
-from automoe.pipeline.files import BOUNDS, EXECUTED, FIT, PREDICTOR_FILE, QUALITY_FIT, REPORT_FILE, SCORES, SELECTION
+from automoe.pipeline.files import (
+    BOUNDS,
+    EXECUTED,
+    FIT,
+    MEASURED,
+    PREDICTOR_FILE,
+    QUALITY_FIT,
+    REPORT_FILE,
+    SCORES,
+    SELECTION,
+)
 from automoe.pipeline.manifest import read_manifest
 from automoe.pipeline.predictor_shown import predictor_shown
 from automoe.pipeline.stage import Inputs, Stage
@@ -65,6 +75,7 @@ NAMES = {
 }
 """How people read the systems."""
 _SAMPLES = 6
+_EXACT = "Computed exactly, not measured"
 
 
 def _part(config: RunConfig) -> str:
@@ -145,7 +156,7 @@ def _judged_costs(record: Record, measured: Mapping[str, Estimate]) -> dict[str,
 
 
 def _budget_lines(inputs: Inputs, scores: Mapping[str, Any], largest: Architecture) -> list[BudgetLine]:
-    """The budget with `evaluate`'s verdicts."""
+    """The budget with `export`'s verdicts, as `evaluate` hands them on: what it measures itself decides nothing."""
     of_largest = json.loads((inputs["predictor"] / BOUNDS).read_bytes())["largest"]
     was_measured = any(row.digest == largest.digest for row in read_table(inputs["profile"] / TABLE_FILE).rows)
     lines = []
@@ -245,9 +256,11 @@ def _samples(prepared: PreparedData, evaluated: Path) -> list[Sample]:
 
 
 def _notes(inputs: Inputs, scores: Mapping[str, Any], budgets: Sequence[BudgetLine]) -> list[str]:
+    latency = json.loads((inputs["export"] / MEASURED).read_bytes())["latency"]
+    of_export = latency["machine"]["processor"]
     notes = []
     for line in budgets:
-        how = "Measured again after its training" if line.cost == LATENCY else "Computed exactly, not measured"
+        how = f"Measured by export after its training, on {of_export}" if line.cost == LATENCY else _EXACT
         verdict = "keeps" if line.kept else "breaks"
         taken = shown_cost(line.cost, line.value)
         notes.append(f"{how}, the bundle takes {taken}: it {verdict} the budget of {line.text}.")

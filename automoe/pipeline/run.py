@@ -11,7 +11,7 @@ from typing import Any
 from automoe.errors import ConfigError
 from automoe.pipeline import worker
 from automoe.pipeline.budget import refuse_after_data, refuse_after_predictor
-from automoe.pipeline.budgets import export_budgets, outcomes_table
+from automoe.pipeline.budgets import Outcome, export_budgets, outcomes_table
 from automoe.pipeline.config import RunConfig
 from automoe.pipeline.data import DATA
 from automoe.pipeline.distill import DISTILL, DISTILL_ONE
@@ -71,10 +71,16 @@ def run(command: str, config: RunConfig, *, as_json: bool = False) -> int:
             several budgets with another command than `export`.
     """
     stages = stages_of(command, config)
-    if config.budgets is not None:
-        return _for_budgets(command, config, stages, as_json=as_json)
     if stages is TABLE_STAGES and command != PREDICTOR_OF_TABLE.name:
         raise _table_alone(command, config)
+    if config.budgets is not None:
+        return _for_budgets(command, config, stages, as_json=as_json)
+    if config.architecture is not None and parse_budget(config.budget) != parse_budget(RunConfig().budget):
+        print(
+            "budget is not applied: one architecture is given, so nothing is chosen, and its bundle is not measured",
+            file=sys.stderr,
+            flush=True,
+        )
     if command == "worker":
         worker.run(stages, config, as_json=as_json)
         return 0
@@ -103,23 +109,38 @@ def _execute(stages: Sequence[Stage[Any]], config: RunConfig, target: str) -> di
 def _for_budgets(command: str, config: RunConfig, stages: Sequence[Stage[Any]], *, as_json: bool) -> int:
     """Exports a model for each of `budgets` and prints what became of them; 1 if one was refused."""
     if command != EXPORT.name or stages is not SEARCH_STAGES:
-        given = f"`automoe {command}`" if config.architecture is None else "one given architecture"
-        raise ConfigError(
-            "budgets",
-            problem=f"is for `automoe {EXPORT.name}` of a run that searches, not for {given}",
-            allowed="null",
-            hint=f"Give one budget with budget=..., or run: automoe {EXPORT.name} 'budgets=...'",
-        )
-    outcomes = export_budgets(config, lambda each: _execute(stages, each, EXPORT.name))
+        raise _not_for_budgets(command, config)
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in export_budgets(config, lambda each: _execute(stages, each, EXPORT.name)):
+            outcomes.append(outcome)
+    finally:  # what failed otherwise than by a budget, or was interrupted, loses nothing of what was made before
+        if outcomes:
+            _print_outcomes(outcomes, as_json=as_json)
+    return int(any(outcome.error is not None for outcome in outcomes))
+
+
+def _print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
     if as_json:
         form = {"budgets": [outcome.to_dict() for outcome in outcomes]}
-        print(json.dumps(form, indent=2, ensure_ascii=False))
+        print(json.dumps(form, indent=2, ensure_ascii=False), flush=True)
     else:
-        print(outcomes_table(outcomes))
+        print(outcomes_table(outcomes), flush=True)
     for outcome in outcomes:
         if outcome.error is not None:
             print(f"{outcome.name} was refused: {outcome.error}", file=sys.stderr, flush=True)
-    return int(any(outcome.error is not None for outcome in outcomes))
+
+
+def _not_for_budgets(command: str, config: RunConfig) -> ConfigError:
+    """The error for several budgets where not several models are exported."""
+    given, hint = "one given architecture", "Leave budgets out: where one architecture is given, nothing is chosen"
+    if config.predictor.table is not None:
+        given, hint = f"`automoe {command}` with predictor.table", "Leave budgets out: it learns from a table alone"
+    elif config.architecture is None:
+        given = f"`automoe {command}`"
+        hint = f"Give one budget with budget=..., or run: automoe {EXPORT.name} 'budgets=...'"
+    problem = f"is for `automoe {EXPORT.name}` of a run that searches, not for {given}"
+    return ConfigError("budgets", problem=problem, allowed="null", hint=hint)
 
 
 def _table_alone(command: str, config: RunConfig) -> ConfigError:

@@ -116,7 +116,9 @@ class RunFolder:
         found = (self.path / stage).iterdir() if (self.path / stage).is_dir() else ()
         links = [path for path in found if path.is_symlink() and not path.name.endswith(PARTIAL)]
         links.sort(key=lambda path: (path.name != CURRENT, path.name))
-        return {path.name: str(path.readlink()) for path in links}
+        named = {path.name: str(path.readlink()) for path in links}
+        # A link of somebody's that leads elsewhere is none of ours; `current` is, wherever it leads.
+        return {name: hash for name, hash in named.items() if name == CURRENT or _is_plain(hash)}
 
     def set_link(self, stage: str, name: str, hash: str) -> None:
         """Names a finished result, atomically; what had the name before keeps its folder.
@@ -138,6 +140,10 @@ class RunFolder:
                 file=link,
                 hint="Move it away and run the same command again; all results are kept",
             ) from None
+
+    def remove_link(self, stage: str, name: str) -> None:
+        """Takes a name from a result, which stays until `automoe clean`; nothing happens if there is no such name."""
+        (self.path / stage / name).unlink(missing_ok=True)
 
     def folders(self) -> dict[str, list[Path]]:
         """Every result by stage: finished, partial, or being removed (the suffix tells), oldest first."""
@@ -290,6 +296,11 @@ def check_link_name(key: str, name: str) -> str:
     if name == CURRENT or name.endswith((PARTIAL, REMOVED)) or re.fullmatch(r"[0-9a-f]{12}", name):
         raise ConfigError(key, name, "is a name that a folder of the run has", hint="Choose another name")
     return name
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it names something in the same folder."""
+    return name == Path(name).name and name != ".."
 
 
 def _read_holder(lock: BinaryIO) -> Holder:

@@ -55,6 +55,7 @@ from automoe.search import (
 from automoe.search.evaluator import estimates_of
 from automoe.search.problem import first_quality
 from automoe.search.searchers.focused import FocusedOptions, FocusedSearch
+from automoe.search.select import below_margin
 from automoe.space import Architecture
 
 _ROUNDS = "rounds.json"
@@ -97,7 +98,7 @@ def _run(part: SelectPart, inputs: Inputs, out: Path) -> None:
     measured = read_table(inputs["profile"] / TABLE_FILE)
     model = RefittedCosts(part, inputs, measured)
     measuring = _Measuring(part, inputs, measured, out) if part.profile.table is None else None
-    searching_on = _SearchingOn(part, inputs, limits, out, model)
+    searching_on = _SearchingOn(part, inputs, below_margin(limits, part.select.latency_margin), out, model)
     found = read_archive(inputs["search"] / ARCHIVE)
     selection = select(
         found.records,

@@ -9,8 +9,9 @@ that the models of several budgets share it.
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from automoe.bundle import MANIFEST_FILE, PRECISIONS, SEGMENTER_FILE, read_bundle
@@ -19,12 +20,13 @@ from automoe.decoding import Stepper
 from automoe.decoding.segmenter import Segmenter
 from automoe.distill.sequences import translate_sources
 from automoe.distill.teacher import ModelTeacher, Teacher, validation_nll
-from automoe.errors import ConfigError
+from automoe.errors import ConfigError, TrainingError
 from automoe.files import PARTIAL, digest_of, finish_folder, sha256_of, write_json
 from automoe.nn import TransformerConfig
 from automoe.nn.model_folder import write_model
 from automoe.pipeline.config import DecodingConfig, ModelConfig, RunConfig, TeacherSection
 from automoe.pipeline.files import TEACHER
+from automoe.pipeline.manifest import finished_siblings
 from automoe.pipeline.section import training_of
 from automoe.pipeline.shipping import ship
 from automoe.pipeline.stage import Inputs, Stage
@@ -32,13 +34,14 @@ from automoe.pipeline.supernet import trained_model
 from automoe.runtime.backend import check_device, find_backend, graphs_for
 from automoe.runtime.torch_backend import load_transformer
 from automoe.training.config import TrainingConfig
-from automoe.training.takeover import take_over_training
-from automoe.training.teachers import read_teacher, take_over, teacher_files
+from automoe.training.reuse import reuse_training
+from automoe.training.teachers import copy_teacher, read_teacher, teacher_files
 from automoe.training.train import TrainingJob, train
 
 TARGETS = "targets"
 """Id array of its translations of the training sources."""
 _TRAINED, _MEMBER = "trained", "member_"
+_VERSION = 1
 _BACKENDS = {"cpu": "onnx", "cuda": "torch"}
 _SCRATCH = f"bundle{PARTIAL}"
 
@@ -52,6 +55,8 @@ class TeacherPart:
     """Whether its translations of the training sources are learnt."""
     model: ModelConfig | None
     """Of a teacher that is trained on."""
+    unused: bool = field(metadata={"hashed": False})
+    """Whether the student learns nothing from it, and begins with none of its weights."""
 
 
 def _part(config: RunConfig) -> TeacherPart:
@@ -62,7 +67,12 @@ def _part(config: RunConfig) -> TeacherPart:
     if not translates:
         usual = TeacherSection()
         teacher = replace(teacher, beam=usual.beam, length_penalty=usual.length_penalty)
-    return TeacherPart(teacher=teacher, translates=translates, model=config.model if teacher.train else None)
+    return TeacherPart(
+        teacher=teacher,
+        translates=translates,
+        model=config.model if teacher.train else None,
+        unused=config.distill.share == 0 and not translates and config.distill.initial != "teacher",
+    )
 
 
 def _fingerprint(part: TeacherPart) -> dict[str, str]:
@@ -83,6 +93,13 @@ def _check(part: TeacherPart) -> None:
 
 def _run(part: TeacherPart, inputs: Inputs, out: Path) -> None:
     prepared = PreparedData.open(inputs["data"])
+    if part.unused and (part.teacher.train or part.teacher.models):
+        print(
+            "teacher: warning: nothing is learnt from it: distill.share is 0, distill.targets are the references. "
+            "distill=word learns its predictions, distill=sequence its translations",
+            file=sys.stderr,
+            flush=True,
+        )
     if part.teacher.train:
         _train_on(part, inputs, prepared, out)
     for number, name in enumerate(part.teacher.models):
@@ -137,19 +154,27 @@ def _train_on(part: TeacherPart, inputs: Inputs, prepared: PreparedData, out: Pa
         initial=inputs["supernet"],
     )
     # The same teacher may stand in another result: one that translates, or one that does not.
-    others = [folder / _TRAINED for folder in sorted(out.parent.iterdir())]
+    others = [folder / _TRAINED for folder in finished_siblings(out, _VERSION)]
     with training_of("teacher"):
-        if not take_over_training(job, out / _TRAINED, others):
+        if not reuse_training(job, out / _TRAINED, others):
             train(job, out / _TRAINED)
 
 
 def _copy(path: Path, out: Path, prepared: PreparedData) -> None:
     """Copies a model that teaches into the run, whole or not at all."""
     if not _is_bundle(path):
-        take_over(path, out, prepared)
+        copy_teacher(path, out, prepared)
         return
     bundle = read_bundle(path)
     segmenter = Segmenter.from_file(bundle.path(SEGMENTER_FILE), bundle.manifest.placeholder_pattern)
+    if segmenter.digest != prepared.summary.segmenter:
+        raise TrainingError(
+            f"the teacher has another vocabulary than the corpus (segmenter {segmenter.digest}, not "
+            f"{prepared.summary.segmenter})",
+            file=path,
+            key="teacher.models",
+            hint="Name a model of this corpus, or use the corpus that it was trained on",
+        )
     aside = out.with_name(out.name + PARTIAL)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
@@ -164,7 +189,7 @@ def _is_bundle(path: Path) -> bool:
 def _who(part: TeacherPart) -> list[str]:
     """Those who teach, in words, without their paths."""
     if part.teacher.models:
-        return [Path(name).resolve().name for name in part.teacher.models]
+        return ["/".join(Path(name).parts[-3:]) for name in part.teacher.models]
     return ["the largest sub-transformer, trained on" if part.teacher.train else "the largest sub-transformer"]
 
 
@@ -191,7 +216,13 @@ def _stepper(
 
 
 TEACH = Stage(
-    name="teacher", run=_run, part=_part, needs=("data", "supernet"), fingerprint=_fingerprint, check=_check
+    name="teacher",
+    run=_run,
+    part=_part,
+    needs=("data", "supernet"),
+    fingerprint=_fingerprint,
+    check=_check,
+    version=_VERSION,
 )
-TEACH_ONE = Stage(name="teacher", run=_run, part=_part, needs=("data",), fingerprint=_fingerprint, check=_check)
+TEACH_ONE = replace(TEACH, needs=("data",))
 """The same for a run of one architecture, which names its teachers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,9 @@ class SelectConfig:
     measure: int = 6
     """At most so many architectures are measured because their interval straddles the budget, before and after each
     refit. The one that is chosen is measured in any case, where measuring is possible."""
+    latency_margin: float = field(default=1.0, metadata={"hashed": "unless default"})
+    """The choice has to stay so many times below a limit on latency: room for what its bundle takes more than the
+    same architecture with inherited weights. The bundle is held against the limit as it was given."""
     refits: int = 1
     """So often the predictor is fitted again to what was measured, and the search goes on below the budget."""
 
@@ -71,3 +75,5 @@ class SelectConfig:
                 raise ConfigError(f"select.{name}", getattr(self, name), allowed=">= 0")
         if not 0 < self.near_ratio < 1:
             raise ConfigError("select.near_ratio", self.near_ratio, allowed="0 < ratio < 1")
+        if not 1 <= self.latency_margin < math.inf:
+            raise ConfigError("select.latency_margin", self.latency_margin, allowed=">= 1")

@@ -47,10 +47,12 @@ def select(
     Where doubtful ones were measured, the predictor learns from it, the search goes on below the budget with what it
     says now, and the walk begins again, `config.refits` times.
 
+    A limit on latency is `config.latency_margin` times lower for all of this; the selection holds it as it was given.
+
     Args:
         records: of the archive.
         limits: the budget.
-        config: when to search on, and how much to measure.
+        config: when to search on, how much to measure, and the margin below a limit on latency.
         measure: measures a latency; None if nothing can be measured: the bounds of the predictions decide alone.
         continue_search: adds so many evaluations just below the budget (`FocusedSearch`); None if the search cannot
             go on.
@@ -64,8 +66,9 @@ def select(
     """
     if not records:
         raise ConfigError("budget", problem="cannot be applied: no architecture was evaluated")
-    limits = tuple(limits)
+    given, limits = tuple(limits), below_margin(limits, config.latency_margin)
     known = {} if known is None else known
+    refitted: dict[str, Estimate] = {}
     records, reasons = _with_more_near_the_budget(records, limits, config, continue_search, known)
     walk = _Walk(records, limits, config, measure, known, quality)
     chosen = walk.first_that_keeps() or walk.any_that_keeps()
@@ -81,19 +84,33 @@ def select(
         if continue_search is not None and config.extra_evaluations:
             records, more = _searched_on(records, limits, config, continue_search, known)
             reasons += more
+        refitted = {record.digest: record.costs[LATENCY] for record in records if LATENCY in record.costs}
         walk = _Walk(records, limits, config, measure, known, quality)
         chosen = walk.first_that_keeps() or walk.any_that_keeps()
         reasons += walk.reasons
     if chosen is None:
-        raise _nothing_keeps(records, limits, walk.measured)
+        raise _nothing_keeps(records, given, limits, walk.measured)
     rest = [record for record in walk.order if record is not chosen and walk.verdict(record) == "keeps"]
     reasons.append(_about_choice(chosen, limits, walk.measured))
+    if limits != given:
+        reasons.append(f"Its latency stays {config.latency_margin:g} times (select.latency_margin) below the limit.")
     return Selection(
         record=chosen,
-        limits=limits,
+        limits=given,
         measured=walk.measured,
+        refitted=refitted,
         reasons=tuple(reasons),
         runner_ups=tuple(rest[:_RUNNER_UPS]),
+    )
+
+
+def below_margin(limits: Sequence[ResolvedLimit], margin: float) -> tuple[ResolvedLimit, ...]:
+    """The budget that the choice has to keep: limits on latency divided by `margin`, all others as they are."""
+    return tuple(
+        replace(limit, max=limit.max / margin, max_ratio=limit.ratio_of(limit.max / margin))
+        if limit.cost == LATENCY and margin != 1
+        else limit
+        for limit in limits
     )
 
 
@@ -249,24 +266,38 @@ def _about_choice(record: Record, limits: Sequence[ResolvedLimit], measured: Map
 
 
 def _nothing_keeps(
-    records: Sequence[Record], limits: Sequence[ResolvedLimit], measured: Mapping[str, Estimate]
+    records: Sequence[Record],
+    given: Sequence[ResolvedLimit],
+    limits: Sequence[ResolvedLimit],
+    measured: Mapping[str, Estimate],
 ) -> ConfigError:
-    """The refusal: the architecture that comes nearest, and the limit that it breaks most."""
+    """The refusal: the architecture that comes nearest, and the limit that it breaks most.
+
+    Args:
+        records: what was evaluated.
+        given: the budget as the user gave it.
+        limits: the same, with its margin taken off.
+        measured: what was measured, by digest.
+    """
     nearest = min(records, key=lambda record: (_used(record, limits, measured), record.loss, record.digest))
     limit = max(limits, key=lambda each: _bound(each, nearest, measured) / each.max)
     bound = _bound(limit, nearest, measured)
+    told = next(each for each in given if each.cost == limit.cost)
+    margin = told.max / limit.max
     how = ""
     if limit.cost == LATENCY:
         is_measured = nearest.digest in measured
         how = " when it was measured" if is_measured else f" (upper {100 * limit.quantile:g} % bound)"
-    allowed = "" if limit.max_ratio is None else f", where {shown_cost(limit.cost, limit.max)} are allowed"
+    if margin > 1:
+        how += f", that is {shown_cost(limit.cost, bound * margin)} with select.latency_margin={margin:.4g}"
+    allowed = "" if limit.max_ratio is None else f", where {shown_cost(limit.cost, told.max)} are allowed"
     name = limit.cost if limit.max_ratio is None else "max_ratio"
     return ConfigError(
-        limit.key,
-        limit.given,
+        told.key,
+        told.given,
         f"no evaluated architecture keeps the budget: the nearest, {nearest.digest}, takes "
         f"{shown_cost(limit.cost, bound)}{how}{allowed}",
-        hint=f"Raise {name} to {limit.raised_to(bound)} or more, or search longer (search.evaluations)",
+        hint=f"Raise {name} to {told.raised_to(bound * margin)} or more, or search longer (search.evaluations)",
     )
 
 

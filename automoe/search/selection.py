@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from automoe.search.budget import ResolvedLimit
@@ -19,13 +19,16 @@ class Selection:
     record: Record
     """What was chosen."""
     limits: tuple[ResolvedLimit, ...]
-    """The budget."""
+    """The budget, as it was given."""
     measured: Mapping[str, Estimate]
     """Measured latency in ms per sentence, by digest, in the order of measuring."""
     reasons: tuple[str, ...]
     """What was done and why, a sentence each, for people."""
     runner_ups: tuple[Record, ...]
     """The next best that keep the budget, best first."""
+    refitted: Mapping[str, Estimate] = field(default_factory=dict)
+    """Latency of all that was evaluated, by digest, as the predictor says it after it learnt from the measurements;
+    empty if it did not."""
 
     @property
     def costs(self) -> dict[str, Estimate]:
@@ -43,6 +46,7 @@ class Selection:
             "measured": {digest: list(estimate) for digest, estimate in self.measured.items()},
             "reasons": list(self.reasons),
             "runner_ups": [record.to_dict() for record in self.runner_ups],
+            **({"refitted": {name: list(each) for name, each in self.refitted.items()}} if self.refitted else {}),
         }
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from automoe.errors import TrainingError
 
 WHAT_TEACHES = (
-    "a model folder (model.json, model.safetensors), or a checkpoint .pt of automoe_transformer or of fairseq's "
-    "transformer with dict.SOURCE.txt and dict.TARGET.txt beside it"
+    "a model folder (model.json, model.safetensors), a bundle (the folder that holds bundle.json), or a checkpoint "
+    ".pt of automoe_transformer or of fairseq's transformer with dict.SOURCE.txt and dict.TARGET.txt beside it"
 )
 
 

@@ -9,6 +9,7 @@ Shape suffixes: B sentences, S source length, L target length, N rows (hypothese
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from fairseq.modules import LearnedPositionalEmbedding, MultiheadAttention
 from torch import Tensor, nn
 
 from automoe.decoding.stepper import Float32Array, Int64Array
-from automoe.decoding.symbols import EOS
+from automoe.distill.teacher import only_the_end
 from automoe.errors import TrainingError
 from automoe.nn.torch_stepper import best_candidates, kept_sentences, padded_sources
 from automoe.training.checkpoint_file import CheckpointFile
@@ -81,6 +82,12 @@ class FairseqStepper:
         self._state: dict[str, Any] = {}
         self._num_sentences = self._num_rows = self._length = self._num_candidates = 0
 
+    @property
+    def longest(self) -> int | None:
+        """See `BoundedStepper.longest`."""
+        longest = self._model.longest_target
+        return None if math.isinf(longest) else int(longest)
+
     @torch.inference_mode()
     def start(self, sources: Sequence[Int64Array], num_candidates: int) -> None:
         """Encodes sentences (id arrays of any lengths); see `Stepper.start`."""
@@ -102,10 +109,7 @@ class FairseqStepper:
         previous_NL = token_N[:, None].expand(-1, self._length)  # all but the last only tell fairseq the position
         logits_NV = self._model.decode(previous_NL, self._encoded, self._state)[:, -1]
         log_probs_NV = logits_NV.float().log_softmax(dim=1)
-        if self._length == self._model.longest_target:
-            no_end_V = torch.arange(log_probs_NV.shape[1], device=log_probs_NV.device) != EOS
-            log_probs_NV = log_probs_NV.masked_fill(no_end_V, -torch.inf)
-        return log_probs_NV
+        return only_the_end(log_probs_NV) if self._length == self.longest else log_probs_NV
 
     def _reorder(self, order_N: Int64Array) -> None:
         """Keeps, repeats or reorders what is remembered: of the targets by row, of the sources by sentence."""

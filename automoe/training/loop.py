@@ -324,7 +324,6 @@ def _fairseq_config(job: TrainingJob, save_dir: Path, place: Place) -> Any:
         *("--lr", str(training.lr), "--clip-norm", str(training.clip_norm)),
         *("--max-positions", str(training.max_tokens)),  # fairseq would leave out sentences above 1024 in silence
         *("--max-tokens", str(training.max_tokens), "--update-freq", str(training.update_freq)),
-        *("--required-batch-size-multiple", "1"),  # rounding batches to multiples of 8 loses sentences
         *("--max-update", str(training.max_updates), "--warmup-updates", str(training.warmup_updates)),
         *_PRECISION_FLAGS[training.precision],
         *place.flags(),

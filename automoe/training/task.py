@@ -138,6 +138,10 @@ class AutoMoETranslationTask(FairseqTask):
             sample, model, criterion, optimizer, update_num, ignore_grad
         )
 
+    def get_batch_iterator(self, dataset: Any, **settings: Any) -> Any:
+        """As fairseq's, but for `required_batch_size_multiple`: rounding batches to eights loses sentences."""
+        return super().get_batch_iterator(dataset, **{**settings, "required_batch_size_multiple": 1})
+
     def max_positions(self) -> tuple[int, int]:
         """Longest source and target, in tokens."""
         return self.cfg.max_positions, self.cfg.max_positions

@@ -28,7 +28,7 @@ OURS = "automoe_transformer"
 """Name of our architecture in fairseq."""
 
 
-def take_over(path: Path, out: Path, prepared: PreparedData) -> None:
+def copy_teacher(path: Path, out: Path, prepared: PreparedData) -> None:
     """Makes of a model a folder that teaches by itself, whole or not at all.
 
     Args:
@@ -50,7 +50,7 @@ def take_over(path: Path, out: Path, prepared: PreparedData) -> None:
             for name in (WEIGHTS, SIZES):
                 shutil.copyfile(path / name, aside / name)
         else:
-            _take_over_checkpoint(path / STOCK_CHECKPOINT if path.is_dir() else path, aside, prepared)
+            _copy_checkpoint(path / STOCK_CHECKPOINT if path.is_dir() else path, aside, prepared)
     except AutoMoEError:
         shutil.rmtree(aside)
         raise
@@ -61,7 +61,7 @@ def teacher_files(path: Path) -> tuple[Path, ...]:
     """The files of a model whose content decides what it teaches.
 
     Args:
-        path: as for `take_over`.
+        path: as for `copy_teacher`.
 
     Raises:
         TrainingError: it is nothing that can teach; it says what can.
@@ -79,7 +79,7 @@ def read_teacher(folders: Sequence[Path], prepared: PreparedData) -> Teacher:
     """The teacher in a folder, or the ensemble of those in several.
 
     Args:
-        folders: model folders, of a supernet its largest sub-network; or folders that `take_over` has written.
+        folders: model folders, of a supernet its largest sub-network; or folders that `copy_teacher` has written.
         prepared: the corpus that is to be learnt.
 
     Raises:
@@ -107,7 +107,7 @@ def _read_folder(folder: Path, prepared: PreparedData) -> Teacher:
     return ModelTeacher(transformer)
 
 
-def _take_over_checkpoint(file: Path, aside: Path, prepared: PreparedData) -> None:
+def _copy_checkpoint(file: Path, aside: Path, prepared: PreparedData) -> None:
     checkpoint = read_checkpoint(file)
     if checkpoint.architecture == OURS:
         segmenter = checkpoint.task_state.get(SEGMENTER)

@@ -4,9 +4,10 @@
     python experiments/distillation/run.py distil-1 distil-2 distil-3 -- teacher=trained
 
 Everything is an `automoe distill` of the run with other settings, so what is finished is not trained again, and the
-teacher of a run teaches all of them. What stands after `--` is added to each command. Each model is then exported and
-translates the test set greedily and with beam 5. Writes NAME.csv (a line a model), NAME.md (means and spread) and
-NAME.json (commands, versions, settings).
+teacher of a run teaches all of them. What stands after `--` is added to each command: settings of the teacher, and
+those with which the run was made if they are not the defaults. Each model is then exported and translates the test
+set greedily and with beam 5. Writes NAME.csv (a line a model), NAME.md (means and spread) and NAME.json (commands,
+versions, settings).
 """
 
 from __future__ import annotations
@@ -56,16 +57,16 @@ SCRATCH = ("distill=references", "distill.initial=random")
 INHERITED = "inherited"
 WAYS = (
     Way(name="fine-tuned, no teacher", settings=("distill=references",)),
-    Way(name="word", settings=("distill=inherited", "distill.share=0.5")),
+    Way(name="word", settings=("distill=word",)),
     Way(name="sequence", settings=("distill=sequence",)),
-    Way(name="word and sequence", settings=("distill=word_and_sequence", "distill.share=0.5")),
+    Way(name="word and sequence", settings=("distill=word_and_sequence",)),
     Way(name="from scratch", settings=SCRATCH),
 )
 
 
 def ways_of(args: argparse.Namespace) -> list[Way]:
     """What is compared: `WAYS`, and trainings of other lengths."""
-    longer = [("from scratch", SCRATCH, more) for more in args.times]
+    longer: list[tuple[str, tuple[str, ...], float]] = [("from scratch", SCRATCH, more) for more in args.times]
     longer += [("sequence", ("distill=sequence",), more) for more in args.sequence_times]
     return [*WAYS, *(Way(name=f"{way}, {more:g} x", settings=how, times=more) for way, how, more in longer)]
 
@@ -79,11 +80,18 @@ def distilled(run: Path, way: Way, args: argparse.Namespace) -> Path:
         *args.settings,
     ]
     print(f"{run.name}: {way.name}", file=sys.stderr, flush=True)
+    given = _made_from(run)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if _made_from(run) != given:
+        sys.exit(f"{run}: other settings than the run's were given; repeat those that it was made with after --")
     return (run / "distill" / "current").resolve()
 
 
-def row_of(run: Path, name: str, stage: Path, model: Path, work: Path, args: argparse.Namespace) -> Row:
+def _made_from(run: Path) -> list[Path]:
+    return [(run / stage / "current").resolve() for stage in ("data", "supernet", "select")]
+
+
+def row_of(run: Path, name: str, stage: Path, model: Path, work: Path) -> Row:
     """What came of one model: losses, and scores on the test set.
 
     Args:
@@ -92,10 +100,9 @@ def row_of(run: Path, name: str, stage: Path, model: Path, work: Path, args: arg
         stage: finished folder of the stage `distill`.
         model: the model's folder, within it.
         work: where scores are kept, by the checksum of the weights.
-        args: of the command line.
     """
     sizes, losses = read_json(model / "model.json"), read_json(stage / "distillation.json")
-    inherited = model != stage
+    inherited, times = model != stage, read_json(stage / "manifest.json")["times"]
     kept = work / f"{sizes['weights_sha256'][:16]}.json"
     if not kept.exists():
         write_json(kept, scores_of(model, (run / "data" / "current").resolve()))
@@ -105,7 +112,7 @@ def row_of(run: Path, name: str, stage: Path, model: Path, work: Path, args: arg
         "updates": 0 if inherited else read_json(stage / "job.json")["training"]["max_updates"],
         "valid_nll": losses["begins_nll"] if inherited else losses["ends_nll"],
         "teacher_nll": losses["teacher_nll"],
-        "seconds": 0.0 if inherited else read_json(stage / "manifest.json")["times"]["wall_seconds"],
+        "seconds": None if inherited or times["resumed"] else times["wall_seconds"],
         **{name: score["value"] for name, score in read_json(kept).items()},
     }
 
@@ -114,7 +121,7 @@ def scores_of(model: Path, data: Path) -> dict[str, Any]:
     """BLEU and chrF of a model on the test set in the shipped runtime, greedy and with beam 5."""
     prepared = PreparedData.open(data)
     test = TestSet(prepared, batch_size=32)
-    scores = {}
+    scores: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"
         ship(read_model(model), bundle, prepared, DecodingConfig(), {}, precisions=("float32",))
@@ -145,11 +152,13 @@ def catch_up(rows: Sequence[Row], way: str, measure: str) -> float | None:
         measure: column that tells how good: a loss, or a score.
 
     Returns:
-        The ratio; None if no training from scratch got there.
+        The ratio; that of the shortest training if it is as good already; None if no training from scratch got there.
     """
     sign = -1 if measure == LOSS else 1
     aim = next(row for row in rows if row["way"] == way)
     points = sorted((row["updates"], sign * row[measure]) for row in rows if row["way"].startswith("from scratch"))
+    if points and points[0][1] >= sign * aim[measure]:
+        return float(points[0][0] / aim["updates"])
     for (fewer, worse), (more, better) in pairwise(points):
         if worse < sign * aim[measure] <= better:
             share = (sign * aim[measure] - worse) / (better - worse)
@@ -206,8 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for way in ways_of(args):
             stage = distilled(run, way, args)
             if way is WAYS[0]:
-                rows.append(row_of(run, INHERITED, stage, stage / "inherited", work, args))
-            rows.append(row_of(run, way.name, stage, stage, work, args))
+                rows.append(row_of(run, INHERITED, stage, stage / "inherited", work))
+            rows.append(row_of(run, way.name, stage, stage, work))
     shown = f"{table(rows)}\n\n{caught_up(rows)}\n"
     print(shown)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from automoe.decoding import EOS, SearchConfig, beam_search
-from automoe.distill.ensemble import EnsembleTeacher, log_mean
+from automoe.decoding import EOS, SearchConfig, beam_search, search
+from automoe.distill.ensemble import EnsembleStepper, EnsembleTeacher, log_mean
 from automoe.distill.teacher import ModelTeacher
 from automoe.errors import TrainingError
-from automoe.nn import Transformer, TransformerConfig
+from automoe.nn import TorchStepper, Transformer, TransformerConfig
 from automoe.nn.random_weights import randomise
 from tests.architectures import DENSE, MAXIMUM
 from tests.distill.teacher_forced import TeacherForced
@@ -61,6 +61,34 @@ def test_a_step_of_an_ensemble_says_what_it_says_under_teacher_forcing():
     ensemble = EnsembleTeacher([teacher(DENSE, 0), teacher(MAXIMUM, 1)])
     steps = list(random_walk(np.random.default_rng(0), sentences=6, vocab_size=VOCAB, beam=3))
     check_walk(ensemble.stepper(), TeacherForced(ensemble), sources(), VOCAB, 7, steps)
+
+
+class Bounded(TorchStepper):
+    """A model that must not be asked for what comes after its longest translation."""
+
+    def __init__(self, longest, seed):
+        super().__init__(teacher(seed=seed)._transformer)
+        self.longest = longest
+
+    def start(self, sources, num_candidates):
+        super().start(sources, num_candidates)
+        self._length = 0
+
+    def log_probs(self, tokens_N, order_N):
+        self._length += 1
+        assert self.longest is None or self._length <= self.longest
+        return super().log_probs(tokens_N, order_N)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("longest", [(3, None), (None, 4), (5, 2), (None, None)])
+def test_a_translation_ends_where_the_first_member_knows_no_further_position(longest, beam):
+    least = min((one for one in longest if one is not None), default=None)
+    ensemble = EnsembleStepper([Bounded(one, seed) for seed, one in enumerate(longest)])
+    assert ensemble.longest == least
+    config = SearchConfig(beam=beam, max_ratio=0.0, max_extra=7, min_length=(least or 8) - 1)
+    for nbest in search(ensemble, sources(), config):
+        assert [len(found.tokens) for found in nbest] == [least or 8] * beam
 
 
 def test_teachers_of_two_vocabularies_are_refused_with_both_sizes():

@@ -251,8 +251,23 @@ def test_a_teacher_that_finds_no_end_is_warned_of(tmp_path, end_bias, share, cap
     assert (warned in capsys.readouterr().err) == bool(share)
 
 
-def test_references_stand_in_for_translations_without_an_end(tmp_path, capsys):
-    targets = translate(tmp_path, stepper(end_bias=-20.0), references=SOURCES)
+class BoundedHashStepper(HashStepper):
+    """Knows so few positions that each translation is cut off before the search does it."""
+
+    longest = 4
+
+    def step(self, tokens_N, order_N):
+        scores_NK, tokens_NK = super().step(tokens_N, order_N)
+        if len(self._rows[0][1]) + 1 == self.longest:
+            scores_NK = np.where(tokens_NK == EOS, scores_NK, -np.inf).astype(np.float32)
+        return scores_NK, tokens_NK
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("kind", [HashStepper, BoundedHashStepper])
+def test_references_stand_in_for_translations_without_an_end(tmp_path, capsys, kind, beam):
+    teacher, config = kind(HashModel(VOCAB, end_bias=-20.0)), SearchConfig(beam=beam, max_extra=4)
+    targets = translate(tmp_path, teacher, search=config, references=SOURCES)
     assert [ids.tolist() for ids in targets.ids] == [ids.tolist() for ids in SOURCES]
     assert targets.summary.endless == (SOURCES.lengths > 1).sum()
     assert "the references stand in for them" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automoe.export.markdown import escaped, table
+from automoe.export.markdown import escaped, is_hidden, table
 
 STRUCTURE = r"\`*_[]<&|~$"
 
@@ -17,8 +17,14 @@ def test_what_is_escaped_reads_as_it_was_on_one_line(text):
     line = escaped(text)
     assert len(line.splitlines()) <= 1
     read = html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", lambda match: f"&#{ord(match[1])};", line))
-    shown = "".join("�" if ord(char) < 32 or 127 <= ord(char) < 160 else char for char in " ".join(text.split()))
+    shown = "".join("�" if is_hidden(char) else char for char in " ".join(text.split()))
     assert read == html.unescape(shown) or read == shown
+
+
+def test_what_turns_a_line_around_is_shown_and_what_scripts_need_stays():
+    assert escaped("\u202eevil\u2066\x07\ufeff") == "�evil���"
+    joined = "क्\u200dष می\u200cخواهم"
+    assert escaped(joined) == joined
 
 
 @given(st.text(alphabet=STRUCTURE + "a \n"))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,11 @@ pytest.importorskip("fairseq")
 import torch
 
 from automoe.cli import main
-from automoe.data import PreparedData
+from automoe.data import IdArray, PreparedData
+from automoe.decoding import SearchConfig, search
 from automoe.distill.teacher import ModelTeacher, validation_nll
 from automoe.errors import ConfigError, TrainingError
+from automoe.nn import TorchStepper
 from automoe.nn.model_folder import read_model
 from automoe.pipeline.config import DistillSection, RunConfig, TeacherSection
 from automoe.pipeline.manifest import plain
@@ -93,7 +96,7 @@ def test_a_bundle_and_a_model_folder_teach_alike_and_stay_when_their_places_are_
     models = (str(tmp_path / "bundle"), str(tmp_path / "folder"))
     out = tmp_path / "out"
     said = taught(tiny_run.run_dir, out, stage=TEACH_ONE, stages=("data",), teacher=TeacherSection(models=models))
-    assert said["models"] == ["bundle", "folder"]
+    assert [name.rpartition("/")[2] for name in said["models"]] == ["bundle", "folder"]
     shutil.rmtree(tmp_path / "bundle")
     shutil.rmtree(tmp_path / "folder")
     prepared = PreparedData.open(tiny_run.run_dir / "data/current")
@@ -120,49 +123,97 @@ def test_the_place_of_a_model_means_nothing_and_its_weights_everything(tiny_run,
         fingerprint(tmp_path)
 
 
-def test_a_teacher_of_another_vocabulary_is_refused_and_nothing_is_left(tiny_run, tmp_path):
-    shutil.copytree(tiny_run.run_dir / "supernet/current", tmp_path / "foreign")
-    sizes = json.loads((tmp_path / "foreign/model.json").read_bytes())
-    (tmp_path / "foreign/model.json").write_text(json.dumps(sizes | {"segmenter": "0123456789ab"}))
-    section = TeacherSection(models=(str(tmp_path / "foreign"),))
-    with pytest.raises(TrainingError, match="another vocabulary"):
+@pytest.mark.parametrize("kind", ["model folder", "bundle"])
+def test_a_teacher_of_another_vocabulary_is_refused_and_nothing_is_left(tiny_run, tmp_path, kind):
+    foreign = tmp_path / "foreign"
+    if kind == "bundle":
+        shutil.copytree(tiny_run.bundle, foreign)
+        manifest = json.loads((foreign / "bundle.json").read_bytes())
+        (foreign / "bundle.json").write_text(json.dumps(manifest | {"placeholder_pattern": "<[a-z]+>"}))
+    else:
+        shutil.copytree(tiny_run.run_dir / "supernet/current", foreign)
+        sizes = json.loads((foreign / "model.json").read_bytes())
+        (foreign / "model.json").write_text(json.dumps(sizes | {"segmenter": "0123456789ab"}))
+    section = TeacherSection(models=(str(foreign),))
+    with pytest.raises(TrainingError, match=f"{foreign}.*another vocabulary"):
         taught(tiny_run.run_dir, tmp_path / "out", teacher=section)
     assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.fixture(scope="module")
 def sequenced(tiny_run, tmp_path_factory):
-    """A copy of the tiny run whose student has learnt from translations of an ensemble and from the references."""
+    """A copy of the tiny run whose student has learnt from a trained teacher's translations, and from the references.
+
+    Its folder of runs, the settings, and what was said.
+    """
     runs_dir = tmp_path_factory.mktemp("sequenced")
     shutil.copytree(tiny_run.run_dir, runs_dir / "tiny", symlinks=True)
     settings = (
-        f"teacher.models=[{tiny_run.bundle},{tiny_run.run_dir / 'distill/current/inherited'}]",
-        *("teacher.beam=1", "distill.targets=both", "distill.share=0.25"),
-        *("distill.training.max_updates=2", "distill.training.validate_every=1"),
+        *("teacher=trained", "teacher.training.max_updates=2", "teacher.training.validate_every=2"),
+        *("teacher.training.max_tokens=512", "teacher.beam=1", "distill.targets=both", "distill.share=0.25"),
+        *("distill.training.max_updates=2", "distill.training.validate_every=2"),
     )
-    assert main(tiny_run.arguments("distill", *settings, runs_dir=runs_dir)) == 0
-    return runs_dir, settings
+    command = tiny_run.command("distill", *settings, runs_dir=runs_dir)
+    done = subprocess.run(command, env=tiny_run.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return runs_dir, settings, done.stderr
+
+
+def current(runs_dir, stage):
+    return Path(runs_dir / "tiny" / stage / "current").resolve()
 
 
 def test_what_the_teacher_says_of_the_corpus_is_learnt(sequenced):
-    runs_dir, _ = sequenced
-    teacher, student = (Path(runs_dir / "tiny" / stage / "current").resolve() for stage in ("teacher", "distill"))
+    runs_dir, _, said = sequenced
+    teacher, student = current(runs_dir, "teacher"), current(runs_dir, "distill")
     job = json.loads((student / "job.json").read_bytes())
     assert Path(job["targets"]) == teacher / "targets" and job["keep_references"] is True
-    assert len(job["objective"]["teachers"]) == 2
+    assert job["objective"]["teachers"] == [str(teacher / "trained")]
     losses = json.loads((student / "distillation.json").read_bytes())
     assert losses["teacher_nll"] == json.loads((teacher / "teacher.json").read_bytes())["valid_nll"]
     assert losses["ends_nll"] <= losses["begins_nll"]
+    begins, teaches = (f"{losses[name]:.4f}" for name in ("begins_nll", "teacher_nll"))
+    warned = f"student begins better than its teacher: validation loss {begins}, the teacher's {teaches} nats"
+    assert (warned in said) == (losses["begins_nll"] < losses["teacher_nll"])
 
 
-def test_an_architecture_that_was_distilled_under_another_budget_is_not_trained_again(sequenced, tiny_run, capfd):
-    runs_dir, settings = sequenced
-    before = Path(runs_dir / "tiny/distill/current").resolve()
+def test_targets_are_the_translations_of_the_trained_teacher_or_the_references(sequenced, tiny_run):
+    runs_dir, _, _ = sequenced
+    folder, prepared = current(runs_dir, "teacher"), PreparedData.open(tiny_run.run_dir / "data/current")
+    sources, references = prepared.ids("train", "src"), prepared.ids("train", "tgt")
+    config = SearchConfig(beam=1)
+    rows = range(0, len(sources), 16)
+    found = search(TorchStepper(read_model(folder / "trained")), [sources[row] for row in rows], config)
+    targets = IdArray.open(folder / "targets")
+    for row, (hypothesis,) in zip(rows, found, strict=True):
+        endless = len(hypothesis.tokens) > config.limit(len(sources[row]))
+        assert targets[row].tolist() == (references[row] if endless else hypothesis.tokens).tolist()
+
+
+def test_a_trained_teacher_that_does_not_translate_is_the_same_training(sequenced, tiny_run, capfd):
+    runs_dir, settings, _ = sequenced
+    before = current(runs_dir, "teacher")
+    assert main(tiny_run.arguments("teacher", *settings, "distill.targets=references", runs_dir=runs_dir)) == 0
+    after = current(runs_dir, "teacher")
+    assert after != before and not (after / "targets.json").exists()
+    weights = [folder / "trained/model.safetensors" for folder in (before, after)]
+    assert weights[0].samefile(weights[1])
+    assert "nothing is learnt from it" not in capfd.readouterr().err
+
+
+def test_a_teacher_that_nothing_is_learnt_from_is_said(tiny_run, tmp_path, capsys):
+    section = TeacherSection(models=(str(tiny_run.bundle),))
+    taught(tiny_run.run_dir, tmp_path / "out", teacher=section, distill=DistillSection(share=0.0))
+    assert "teacher: warning: nothing is learnt from it" in capsys.readouterr().err
+
+
+def test_an_architecture_that_was_distilled_under_another_budget_is_not_trained_again(sequenced, tiny_run):
+    runs_dir, settings, _ = sequenced
+    before = current(runs_dir, "distill")
     selection = json.loads((runs_dir / "tiny/select/current/selection.json").read_bytes())
     # A limit on top that the chosen one keeps: another budget, the same choice.
     budget = f"budget.params_m={selection['costs']['params_m'][0] * 1.5}"
     assert main(tiny_run.arguments("distill", *settings, budget, runs_dir=runs_dir)) == 0
-    after = Path(runs_dir / "tiny/distill/current").resolve()
-    assert "teacher" in capfd.readouterr().err
+    after = current(runs_dir, "distill")
     assert after != before and not (after / "checkpoints").exists()
-    assert (after / "model.safetensors").read_bytes() == (before / "model.safetensors").read_bytes()
+    assert (after / "model.safetensors").samefile(before / "model.safetensors")

@@ -21,6 +21,8 @@ from automoe.search.searcher import check_objectives_of, options_of
         (ArchitectureSearchConfig, "search.options", [1]),
         (SelectConfig, "select.near", -1),
         (SelectConfig, "select.near_ratio", 1.0),
+        (SelectConfig, "select.latency_margin", 0.9),
+        (SelectConfig, "select.latency_margin", float("inf")),
         (SelectConfig, "select.near_ratio", 0.0),
         (SelectConfig, "select.extra_evaluations", -1),
         (SelectConfig, "select.measure", -1),

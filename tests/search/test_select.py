@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -183,6 +184,39 @@ def test_an_empty_archive_is_refused():
         select([], below(10), NO_MORE)
 
 
+@given(record_lists, latencies, st.floats(1.0, 2.0), st.lists(factors, min_size=12, max_size=12))
+def test_with_a_margin_the_choice_is_that_of_the_lower_limit_and_the_budget_stays_as_it_was_given(
+    records, most, margin, noise
+):
+    truth = {each.digest: latency(each.arch) * factor for each, factor in zip(records, noise, strict=False)}
+    given = [*below(most), limit("flops_g", 1e-3)]
+    lower = [*below(most / margin), limit("flops_g", 1e-3)]
+    config = replace(NO_MORE, latency_margin=margin)
+    try:
+        expected = select(records, lower, NO_MORE, measured_as(truth))
+    except ConfigError as refusal:
+        with pytest.raises(ConfigError) as error:
+            select(records, given, config, measured_as(truth))
+        assert error.value.key == refusal.key and error.value.value == next(
+            each.given for each in given if each.key == refusal.key
+        )
+        return
+    choice = select(records, given, config, measured_as(truth))
+    assert (choice.record, choice.measured) == (expected.record, expected.measured)
+    assert choice.limits == tuple(given)
+
+
+def test_a_refusal_with_a_margin_names_the_limit_that_is_enough_with_it():
+    far = record(0, 2.0, 11.0)
+    config = replace(NO_MORE, latency_margin=1.2)
+    with pytest.raises(
+        ConfigError, match=r"latency_ms=10: .*that is 13\.2 ms with select\.latency_margin=1\.2"
+    ) as error:
+        select([far], below(10), config)
+    enough = float(re.search(r"Raise latency_ms to ([\d.]+) or more", error.value.hint)[1])
+    assert select([far], below(enough), config).record is far
+
+
 def test_the_json_form_holds_the_choice_the_budget_and_the_reasons():
     doubtful, certain = record(0, 1.0, 10.0, 0.2), record(1, 2.0, 5.0, 0.2)
     measure = measured_as({doubtful.digest: 10.0})
@@ -250,6 +284,8 @@ def test_what_was_doubtful_and_measured_refits_the_predictor_which_then_decides(
     assert choice.record.digest == slower.digest
     assert [set(each) for each in calls] == [{doubtful.digest, certain.digest}]
     assert set(choice.measured) == set(truth)
+    assert choice.refitted == {each.digest: Estimate(*[each.costs["latency_ms"].mean * 0.9] * 3) for each in records}
+    assert not without.refitted and "refitted" not in without.to_dict()
     assert sum("Fitted the predictor again" in reason for reason in choice.reasons) == 1
 
 

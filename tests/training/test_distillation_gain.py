@@ -34,7 +34,7 @@ def corpus(tmp_path_factory):
     (folder / "data").mkdir()
     meaning = dict(zip(WORDS, rng.permutation(WORDS), strict=True))
     files = {}
-    for split, count in (("train", 1504), ("valid", 104), ("test", 8)):  # fairseq drops what is left of eights
+    for split, count in (("train", 1504), ("valid", 104), ("test", 8)):
         sentences = [rng.choice(WORDS, size=rng.integers(4, 9)) for _ in range(count)]
         for side, lines in (("source", sentences), ("target", [[meaning[w] for w in s] for s in sentences])):
             file = folder / f"{split}.{side}"

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from automoe.data import PreparedData
-from automoe.decoding import EOS, PAD, SearchConfig, beam_search
+from automoe.decoding import EOS, PAD, SearchConfig, beam_search, search
+from automoe.distill.longest import longest_of
 from automoe.errors import TrainingError
 from automoe.export.fairseq_checkpoint import checkpoint_of, dictionary_text
 from automoe.nn import Transformer, TransformerConfig
 from automoe.training.fairseq_teacher import FairseqStepper
-from automoe.training.teachers import read_teacher, take_over, teacher_files
+from automoe.training.teachers import copy_teacher, read_teacher, teacher_files
 from tests.architectures import architecture, decoder_layer, encoder_layer
 from tests.distill.teacher_forced import TeacherForced
 from tests.runtime.walks import check_walk, random_walk
@@ -36,7 +37,7 @@ def stock(prepared, tmp_path_factory):
     for kind in KINDS:
         folder = tmp_path_factory.mktemp("stock")
         saved = save_stock(folder / "theirs", prepared.segmenter.pieces(), kind)
-        take_over(saved.path, folder / "ours", prepared)
+        copy_teacher(saved.path, folder / "ours", prepared)
         found[kind] = SimpleNamespace(**vars(saved), folder=folder / "ours")
     return found
 
@@ -115,6 +116,22 @@ def test_a_translation_ends_at_the_last_position_that_the_model_knows(prepared, 
     assert [len(found.tokens) for found in nbest] == [30, 30]
 
 
+@pytest.mark.parametrize("beam", [1, 2])
+def test_a_translation_of_an_ensemble_ends_at_the_last_position_that_all_members_know(
+    prepared, stock, undisturbed, beam
+):
+    ensemble = read_teacher([undisturbed, stock["learned positions"].folder], prepared).stepper()
+    config = SearchConfig(beam=beam, max_extra=50, min_length=29)
+    for _ in range(2):  # the second search counts anew
+        for nbest in search(ensemble, [np.array([5, 6, 7, EOS]), np.array([8, EOS])], config):
+            assert [len(found.tokens) for found in nbest] == [30] * beam
+
+
+def test_of_learned_positions_the_longest_translation_is_known_and_of_others_there_is_none(prepared, stock):
+    longest = {kind: longest_of([read_teacher([stock[kind].folder], prepared).stepper()]) for kind in KINDS}
+    assert longest == {kind: 30 if kind == "learned positions" else None for kind in KINDS}
+
+
 @pytest.mark.parametrize("pre_norm", [True, False])
 def test_what_we_convert_for_fairseq_teaches_what_our_model_says(prepared, tmp_path, pre_norm):
     torch.manual_seed(5)
@@ -122,7 +139,7 @@ def test_what_we_convert_for_fairseq_teaches_what_our_model_says(prepared, tmp_p
     torch.save(checkpoint_of(ours, "en", "de"), tmp_path / "checkpoint.pt")
     for language in ("en", "de"):
         (tmp_path / f"dict.{language}.txt").write_text(dictionary_text(prepared.segmenter.pieces()))
-    take_over(tmp_path, tmp_path / "teacher", prepared)
+    copy_teacher(tmp_path, tmp_path / "teacher", prepared)
     source, previous = batch(7, 5)
     found = read_teacher([tmp_path / "teacher"], prepared).logits(source, previous)
     torch.testing.assert_close(found, ours(source, previous).logits_NLV, atol=1e-4, rtol=0)
@@ -146,7 +163,7 @@ def test_a_checkpoint_of_before_fairseq_0_10_teaches_the_same(prepared, stock, t
     settings = {name: value for name, value in model.items() if name not in ("_name", "merge_src_tgt_embed")}
     assert settings["arch"] == "transformer_tiny" and settings["source_lang"] == "en"
     torch.save({"args": argparse.Namespace(**settings), "model": saved["model"]}, file)
-    take_over(file, tmp_path / "teacher", prepared)
+    copy_teacher(file, tmp_path / "teacher", prepared)
     new, old = (read_teacher([folder], prepared) for folder in (stock[kind].folder, tmp_path / "teacher"))
     assert torch.equal(new.logits(*batch(5)), old.logits(*batch(5)))
 
@@ -214,5 +231,5 @@ def test_what_cannot_teach_is_refused_with_its_reason_and_leaves_nothing_behind(
         shutil.copytree(stock["learned positions"].path.parent, tmp_path / "theirs")
     spoil(tmp_path / "theirs")
     with pytest.raises(TrainingError, match=problem):
-        take_over(tmp_path / "theirs" / "checkpoint.pt", tmp_path / "teacher", prepared)
+        copy_teacher(tmp_path / "theirs" / "checkpoint.pt", tmp_path / "teacher", prepared)
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]

@@ -18,7 +18,7 @@ def test_every_sentence_is_in_one_batch_of_an_epoch(data, tmp_path, split, max_t
         task.datasets[split],
         max_tokens=max_tokens,
         max_positions=task.max_positions(),
-        required_batch_size_multiple=config.dataset.required_batch_size_multiple,
+        required_batch_size_multiple=8,  # fairseq's default
     ).next_epoch_itr(shuffle=False)
     seen = sorted(int(number) for batch in batches for number in batch["id"])
     assert seen == list(range(len(task.prepared.ids(split, "src"))))

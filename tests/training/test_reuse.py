@@ -1,4 +1,4 @@
-"""A finished training that another folder takes over."""
+"""A training that takes the result of an equal one."""
 
 import json
 import shutil
@@ -8,10 +8,10 @@ import pytest
 
 from automoe.data import PreparedData, write_ids
 from automoe.distill import DistillConfig
-from automoe.training import takeover
+from automoe.training import reuse
 from automoe.training.distributed import Place
 from automoe.training.loop import run
-from automoe.training.takeover import take_over_training
+from automoe.training.reuse import reuse_training
 from automoe.training.train import JOB, DistillObjective, TrainingJob, train
 from tests.architectures import architecture, decoder_layer, encoder_layer
 from tests.training.job import tiny_job
@@ -61,9 +61,9 @@ def launched(monkeypatch):
     return calls
 
 
-def test_an_equal_training_is_taken_over_and_the_other_stays_as_it_is(job, finished, tmp_path, launched):
+def test_the_result_of_an_equal_training_is_taken_and_the_other_stays_as_it_is(job, finished, tmp_path, launched):
     before, again, out = contents(finished), moved(job, tmp_path), tmp_path / "out"
-    assert take_over_training(again, out, [tmp_path / "nothing", out, finished])
+    assert reuse_training(again, out, [tmp_path / "nothing", out, finished])
     assert {name: (out / name).read_bytes() for name in FILES} == {name: before[name] for name in FILES}
     assert TrainingJob.read(out).to_dict() == again.to_dict()
     assert {path.name for path in out.iterdir()} == {*FILES, JOB}
@@ -72,7 +72,7 @@ def test_an_equal_training_is_taken_over_and_the_other_stays_as_it_is(job, finis
     assert (out / "model.safetensors").samefile(finished / "model.safetensors")
     with (out / "training.log").open("a") as stream:
         stream.write("more\n")
-    assert take_over_training(again, out, [finished])  # over itself
+    assert reuse_training(again, out, [finished])  # over itself
     assert contents(finished) == before
 
 
@@ -80,8 +80,8 @@ def test_where_files_have_one_name_each_they_are_copied(job, finished, tmp_path,
     def refused(*_):
         raise OSError
 
-    monkeypatch.setattr(takeover.os, "link", refused)
-    assert take_over_training(job, tmp_path / "out", [finished])
+    monkeypatch.setattr(reuse.os, "link", refused)
+    assert reuse_training(job, tmp_path / "out", [finished])
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
     assert not (tmp_path / "out" / "model.safetensors").samefile(finished / "model.safetensors")
 
@@ -114,12 +114,12 @@ SMALLER = architecture(16, [encoder_layer(8, 16, 8, heads=2)], 12, [decoder_laye
     another_initial,
     other_targets,
 ])  # fmt: skip
-def test_another_training_is_not_taken_over(job, finished, tmp_path, change):
-    assert not take_over_training(change(job, tmp_path), tmp_path / "out", [finished])
+def test_the_result_of_another_training_is_not_taken(job, finished, tmp_path, change):
+    assert not reuse_training(change(job, tmp_path), tmp_path / "out", [finished])
     assert not (tmp_path / "out").exists()
 
 
-def test_a_student_of_another_teacher_is_not_taken_over(job, finished, tmp_path):
+def test_the_result_of_a_student_of_another_teacher_is_not_taken(job, finished, tmp_path):
     def of(teacher, **settings):
         objective = DistillObjective(teachers=(tmp_path / teacher,), config=DistillConfig(**settings))
         return replace(job, objective=objective)
@@ -127,29 +127,29 @@ def test_a_student_of_another_teacher_is_not_taken_over(job, finished, tmp_path)
     student = tmp_path / "student"
     shutil.copytree(finished, student)
     of("teacher").write(student)
-    for other in (of("another"), of("teacher", share=0.5), job):
-        assert not take_over_training(other, tmp_path / "out", [student])
-    assert take_over_training(of("teacher"), tmp_path / "out", [student])
+    for other in (of("another"), of("teacher", share=0.3), job):
+        assert not reuse_training(other, tmp_path / "out", [student])
+    assert reuse_training(of("teacher"), tmp_path / "out", [student])
 
 
-def test_an_unfinished_or_damaged_training_is_not_taken_over(job, finished, tmp_path):
+def test_an_unfinished_or_damaged_result_is_not_taken(job, finished, tmp_path):
     for name in ("model.json", "model.safetensors", JOB, "training.jsonl"):
         shutil.copytree(finished, tmp_path / name)
         (tmp_path / name / name).unlink()
     shutil.copytree(finished, tmp_path / "torn")
     (tmp_path / "torn" / "model.safetensors").write_bytes(b"torn")
-    assert not take_over_training(job, tmp_path / "out", sorted(tmp_path.iterdir()))
+    assert not reuse_training(job, tmp_path / "out", sorted(tmp_path.iterdir()))
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_half_taken_over_is_not_finished(job, finished, tmp_path, monkeypatch, launched):
+def test_what_is_half_taken_is_not_finished(job, finished, tmp_path, monkeypatch, launched):
     def killed(*_):
         raise KeyboardInterrupt
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(TrainingJob, "write", killed)
-        take_over_training(job, out, [finished])
+        reuse_training(job, out, [finished])
     assert not (out / "model.json").exists()
     train(job, out)
     assert len(launched) == 1

@@ -1,4 +1,4 @@
-"""Takes over the result of a finished training into the folder of an equal one, which then is none."""
+"""A training that an equal one has done before takes its result, and does not train."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from automoe.training import log
 from automoe.training.train import LOG, TrainingJob, origin
 
 
-def take_over_training(job: TrainingJob, out: Path, candidates: Iterable[Path]) -> bool:
+def reuse_training(job: TrainingJob, out: Path, candidates: Iterable[Path]) -> bool:
     """Fills `out` with the result of an equal training, as if `train(job, out)` had made it; but for checkpoints.
 
     Equal are those whose jobs are, up to the places of initial weights and other targets: of these the content
