@@ -4,7 +4,8 @@ A model whose layers are dense and alike becomes fairseq's own `transformer`, wh
 positions are written as learned ones that hold our sinusoids: fairseq's own begin at the vector of position 2.
 Any other model becomes our registered `automoe_transformer`, for which fairseq needs our plug-in
 (`--user-dir "$(automoe fairseq-plugin)"`) and sources that are padded on the right: `fairseq-generate
---required-batch-size-multiple 1 --left-pad-source` (the option turns it off), `fairseq-interactive` one sentence at a time, as it does by default.
+--left-pad-source` (the option turns it off), `fairseq-interactive` one sentence at a time, as it does by default.
+`fairseq-generate` leaves out up to seven sentences unless it is told `--required-batch-size-multiple 1`.
 Only plain types are written, so that `torch.load` reads the file without trusting it.
 
 Shape suffixes: P positions, D model dim.
