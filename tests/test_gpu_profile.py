@@ -93,6 +93,7 @@ def test_with_torch_and_numpy_alone_four_tables_grow_together_and_are_gone_on_wi
     for name, value in SMALL.items():
         monkeypatch.setattr(MODULE, name, value)
     options = ["--out", tmp_path, "--architectures", architectures, "--device", "cpu", "--rows", 1]
+    options += ["--minutes", 1000]  # they count from the import, which may be long ago
     assert MODULE.main(list(map(str, options))) == 0
     begun = {path.stem: read_table(path).rows[0].reference_ratio for path in tmp_path.glob("*.jsonl")}
     assert set(begun) == NAMES

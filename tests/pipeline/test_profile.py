@@ -181,7 +181,7 @@ def test_stages_that_measure_and_no_others_need_the_device(monkeypatch, table):
         except ConfigError as error:
             assert error.key == "profile.device"
             lacking.append(stage.name)
-    assert lacking == (["profile", "select", "evaluate"] if table is None else ["evaluate"])
+    assert lacking == [*(["profile", "select"] if table is None else []), "export", "evaluate"]
 
 
 def test_without_the_gpu_that_evaluate_measures_on_nothing_is_trained_even_with_a_recorded_table(

@@ -13,6 +13,7 @@ pytest.importorskip("fairseq")
 
 import torch
 
+from automoe.bundle import read_bundle, write_bundle
 from automoe.cli import main
 from automoe.data import IdArray, PreparedData
 from automoe.decoding import SearchConfig, search
@@ -127,9 +128,9 @@ def test_the_place_of_a_model_means_nothing_and_its_weights_everything(tiny_run,
 def test_a_teacher_of_another_vocabulary_is_refused_and_nothing_is_left(tiny_run, tmp_path, kind):
     foreign = tmp_path / "foreign"
     if kind == "bundle":
-        shutil.copytree(tiny_run.bundle, foreign)
-        manifest = json.loads((foreign / "bundle.json").read_bytes())
-        (foreign / "bundle.json").write_text(json.dumps(manifest | {"placeholder_pattern": "<[a-z]+>"}))
+        bundle = read_bundle(tiny_run.bundle)
+        files = {name: bundle.path(name) for name in bundle.manifest.files}
+        write_bundle(foreign, replace(bundle.manifest, placeholder_pattern="<[a-z]+>"), files)
     else:
         shutil.copytree(tiny_run.run_dir / "supernet/current", foreign)
         sizes = json.loads((foreign / "model.json").read_bytes())
