@@ -74,7 +74,8 @@ def run(job: TrainingJob, folder: Path, place: Place) -> None:
     shown = None if leads() else io.StringIO()
     total = job.training.max_updates
     with Progress(job.objective.label, total=total, unit="update", done=done, stream=shown) as progress:
-        training = _Training(job.training, trainer, checkpoints, log, progress, best)
+        by_validation = job.targets is None or job.keep_references
+        training = _Training(job.training, trainer, checkpoints, log, progress, best, by_validation=by_validation)
         try:
             if initial is not None:  # the first best: no training ends with worse weights than it began with
                 training.validate_and_save(epoch_iterator, update=0)
@@ -135,6 +136,9 @@ class _Training:
     best: Best | None
     """The validation with the lowest loss so far."""
     drops: DropWatch = field(default_factory=DropWatch)
+    by_validation: bool = True
+    """Whether the weights with the lowest validation loss are the result. Where a teacher's translations alone are
+    learnt, the last ones are: validation is on the references, from which that leads away."""
 
     def run_epoch(self, epoch_iterator: Any) -> None:
         """Trains on the rest of an epoch, or to the last update if that comes first."""
@@ -214,7 +218,7 @@ class _Training:
             place = diagnose_validation(self.trainer)
             raise _diverged(f"update {update}: the validation loss is {loss}: {place}", self.settings.lr)
         self._record("valid", update, loss, panel, counts)
-        if self.best is None or loss < self.best.loss:
+        if self.best is None or loss < self.best.loss or not self.by_validation:
             self.best = Best(update, loss)
         self.checkpoints.save(self.trainer, epoch_iterator, self.best, loss)
 

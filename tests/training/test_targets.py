@@ -14,6 +14,7 @@ from automoe.data import IdArray, PreparedData, write_ids
 from automoe.errors import ConfigError, DataError, TrainingError
 from automoe.files import sealed_json, sha256_of
 from automoe.training.distributed import Place
+from automoe.training.log import read_log
 from automoe.training.loop import run
 from automoe.training.targets import digest_of_targets, identity_of, read_targets
 from automoe.training.task import IdSentences
@@ -78,6 +79,18 @@ def test_training_on_targets_is_training_on_a_corpus_that_has_them_for_reference
     info = json.loads((ours / "model.json").read_text())
     assert info.pop("targets_sha256") == digest_of_targets(targets)
     assert info == json.loads((its / "model.json").read_text())
+
+
+def test_targets_alone_are_learnt_to_the_end_though_the_loss_of_the_references_rises(
+    data, targets, undisturbed, tmp_path
+):
+    job = job_of(data, targets=targets, initial=undisturbed)
+    job = replace(job, training=replace(job.training, lr=0.05, validate_every=1))
+    folder = ran(job, tmp_path / "run")
+    losses = [record["nll_loss"] for record in read_log(folder) if record["kind"] == "valid"]
+    made = json.loads((folder / "model.json").read_bytes())
+    assert min(losses) == losses[0] < losses[-1]
+    assert (made["update"], made["valid_nll"]) == (2, losses[-1])
 
 
 def test_with_its_references_every_source_stands_twice_in_an_epoch(data, targets, tmp_path):
