@@ -23,7 +23,7 @@ _KEPT = 2
 
 @dataclass(frozen=True)
 class Best:
-    """The validation with the lowest loss so far."""
+    """The validation whose weights are the result so far: with the lowest loss, or the newest, see `loop.run`."""
 
     update: int
     loss: float

@@ -134,7 +134,7 @@ class _Training:
     """None in a process that does not lead."""
     progress: Progress
     best: Best | None
-    """The validation with the lowest loss so far."""
+    """The validation whose weights are the result so far."""
     drops: DropWatch = field(default_factory=DropWatch)
     by_validation: bool = True
     """Whether the weights with the lowest validation loss are the result. Where a teacher's translations alone are

@@ -146,9 +146,9 @@ def train(job: TrainingJob, out: Path, *, quiet: bool = False) -> None:
     """Trains, or goes on with, the model of `job` in the folder `out`.
 
     Writes there `model.safetensors` and `model.json` (the weights with the lowest validation loss; of a supernet
-    the lowest mean over its panel; where they are an average, `averaged` names its updates), `training.jsonl`,
-    `training.log`, and `checkpoints/` in fairseq's format. Initial weights are validated too, as update 0: if no
-    update improves them, they are the result.
+    the lowest mean over its panel; of other targets alone, the last; where they are an average, `averaged` names its
+    updates), `training.jsonl`, `training.log`, and `checkpoints/` in fairseq's format. Initial weights are validated
+    too, as update 0: if no update improves them, they are the result.
 
     Where `job.training.processes` is more than one, so many processes of this machine share the work, each on a
     GPU of its own if there are any. A training that torchrun has finished in `out` is taken as it is.
